@@ -1,0 +1,176 @@
+"""Evaluation: predictions on held-out peaks, metrics, windows, and the report.
+
+Here belongs what is said about models on data they have not seen; the words and figures themselves
+are made in `compassign_core.report`.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+
+from compassign_assets.assets.models import WINDOWS, coefficients_name
+from compassign_assets.lake_asset import FileResult, file_asset, table_asset
+from compassign_assets.project import Project
+from compassign_assets.report_server import report_url
+from compassign_core.contracts.catalogue import RT_EVALUATION
+from compassign_core.contracts.rejects import StepResult
+from compassign_core.contracts.settings.rt import MODEL_KINDS
+from compassign_core.store.lake import Partition, TableSource
+
+DEFAULT_MODEL = "supercategory_ridge"
+_MODELS = {"models": [coefficients_name(kind) for kind in MODEL_KINDS]}
+
+
+def _level(_project: Project, _partition: Partition) -> Mapping[str, str]:
+    return {"windows": WINDOWS.fingerprint()}
+
+
+@table_asset(
+    group="evaluation", packages=("rt",), inputs=_level, gathers=_MODELS, checks=("every_row_judged",)
+)
+def rt_predictions(
+    project: Project,
+    partition: Partition,
+    realtest_table: TableSource,
+    models: Mapping[str, Path],
+) -> StepResult:
+    from compassign_core.rt.checks import every_row_judged
+    from compassign_core.rt.predict import predict_table
+    from compassign_core.rt.summaries import CoefficientSummaries
+
+    tables = [
+        predict_table(
+            realtest_table,
+            CoefficientSummaries.load(path),
+            project.lake.connection,
+            level=WINDOWS.level,
+        )
+        for path in models.values()
+    ]
+    table = pa.concat_tables(tables)
+    return StepResult(table, rows_in=table.num_rows).with_checks(
+        lambda source: every_row_judged(
+            project.lake.connection, source, realtest_table, len(tables)
+        )
+    )
+
+
+@table_asset(group="evaluation", packages=("rt",))
+def rt_evaluation(
+    project: Project, partition: Partition, rt_predictions: pa.Table
+) -> StepResult:
+    from compassign_core.rt.evaluation import evaluate
+
+    table = evaluate(rt_predictions)
+    return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
+
+
+@table_asset(group="evaluation", packages=("rt",), inputs=_level, gathers=_MODELS)
+def rt_windows(
+    project: Project,
+    partition: Partition,
+    rt_table: TableSource,
+    species_mapping: TableSource,
+    models: Mapping[str, Path],
+) -> StepResult:
+    from compassign_core.rt.summaries import CoefficientSummaries
+    from compassign_core.rt.windows import library_windows
+
+    table = pa.concat_tables(
+        [
+            library_windows(
+                CoefficientSummaries.load(path),
+                rt_table,
+                species_mapping,
+                project.lake.connection,
+                level=WINDOWS.level,
+            )
+            for path in models.values()
+        ]
+    )
+    return StepResult(table, rows_in=table.num_rows)
+
+
+def _steps(project: Project, partition: Partition) -> Mapping[str, str]:
+    from compassign_core.report.gather import step_counts
+
+    title = project.library(partition.lib or 0).title
+    counts = repr(step_counts(project.lake, partition))
+    return {"title": title, "steps": hashlib.sha256(counts.encode()).hexdigest()}
+
+
+@file_asset(
+    file="report.html",
+    dimensions=("lib_id", "row_cap"),
+    group="evaluation",
+    packages=("report", "rt"),
+    kinds={"plotly", "html"},
+    inputs=_steps,
+    gathers=_MODELS,
+)
+def rt_report(
+    project: Project,
+    partition: Partition,
+    rt_predictions: pa.Table,
+    rt_evaluation: pa.Table,
+    rt_windows: pa.Table,
+    lib_training: TableSource,
+    library_compounds: pa.Table,
+    models: Mapping[str, Path],
+) -> FileResult:
+    """One self-contained HTML page: what came in, how good the windows are, and the windows."""
+    from compassign_core.report.gather import model_card, runs, step_counts
+    from compassign_core.report.inputs import ReportInputs
+    from compassign_core.report.page import write_report
+    from compassign_core.report.tables import evaluation_markdown, steps_markdown
+    from compassign_core.report.thumbnails import key_figures
+    from compassign_core.rt.summaries import CoefficientSummaries
+
+    loaded = [CoefficientSummaries.load(path) for path in models.values()]
+    by_kind = {model.model: model for model in loaded}
+    steps = step_counts(project.lake, partition)
+    inputs = ReportInputs(
+        lib=partition.lib or 0,
+        cap=partition.cap or 0,
+        title=project.library(partition.lib or 0).title,
+        predictions=rt_predictions,
+        evaluation=rt_evaluation,
+        windows=rt_windows,
+        runs=runs(project.lake, lib_training),
+        compounds=library_compounds.select(["comp_id", "name"]),
+        steps=steps,
+        models={kind: model_card(model) for kind, model in by_kind.items()},
+        default_model=DEFAULT_MODEL,
+        fingerprint=by_kind[DEFAULT_MODEL].fingerprint,
+    )
+    images = {
+        name: dg.MetadataValue.md(
+            f"![{name}](data:image/png;base64,{base64.b64encode(image).decode()})"
+        )
+        for name, image in key_figures(inputs).items()
+    }
+    overall = rt_evaluation.filter(
+        pa.compute.and_(
+            pa.compute.equal(rt_evaluation["slice"], "overall"),
+            pa.compute.equal(rt_evaluation["model"], DEFAULT_MODEL),
+        )
+    ).to_pylist()
+    metrics = [c.name for c in RT_EVALUATION.columns if c.type == "DOUBLE"]
+    numbers = {
+        name: float(row[name]) for row in overall for name in metrics if row[name] is not None
+    }
+    return FileResult(
+        lambda path: write_report(inputs, path),
+        {
+            "open the report": dg.MetadataValue.url(report_url(partition)),
+            "metrics": dg.MetadataValue.md(evaluation_markdown(rt_evaluation)),
+            "preparation": dg.MetadataValue.md(steps_markdown(steps)),
+            **images,
+            **numbers,
+        },
+        "report",
+    )

@@ -1,0 +1,128 @@
+"""Ingest: from the files of an export to one clean table per library.
+
+Here belongs what reads files that a user brought. What is sampled or trained on is made in
+`training`.
+"""
+
+from collections.abc import Mapping
+
+from compassign_assets.lake_asset import table_asset
+from compassign_assets.lineage import file_hash
+from compassign_assets.project import Project
+from compassign_core.contracts.rejects import StepResult
+from compassign_core.prep.checks import training_counts_as_stated
+from compassign_core.prep.comp_chem import build_comp_chem_mapping, build_library_compounds
+from compassign_core.prep.covariates import build_run_covariates
+from compassign_core.prep.export import export_files, scan_export
+from compassign_core.prep.manifest import csv_file, need_csv_file
+from compassign_core.prep.merge import build_lib_training
+from compassign_core.prep.registry import registry_file
+from compassign_core.prep.species import build_species_mapping
+from compassign_core.store.lake import Partition, TableSource
+
+
+def _export(project: Project, partition: Partition) -> Mapping[str, str]:
+    files = export_files(project.libraries, partition.lib or 0)
+    folder = project.libraries.folder
+    return {path.relative_to(folder).as_posix(): file_hash(path) for _, path in files}
+
+
+def _prep(project: Project, partition: Partition) -> Mapping[str, str]:
+    library = project.library(partition.lib or 0)
+    return {"prep": library.prep.fingerprint(), "expected": library.expected.fingerprint()}
+
+
+def _columns(project: Project, partition: Partition) -> Mapping[str, str]:
+    library = project.library(partition.lib or 0)
+    return {
+        "species_raw": library.species_raw,
+        "group": library.group,
+        "registry": file_hash(registry_file(project.registry, partition.lib or 0)),
+    }
+
+
+@table_asset(group="ingest", packages=("prep",), inputs=_export)
+def export_manifest(project: Project, partition: Partition) -> StepResult:
+    return scan_export(project.libraries, partition.lib or 0)
+
+
+@table_asset(
+    group="ingest", packages=("prep",), checks=("one_covariate_row_per_run",), pool="scan"
+)
+def run_covariates(
+    project: Project, partition: Partition, export_manifest: TableSource
+) -> StepResult:
+    return build_run_covariates(
+        project.lake.connection, export_manifest, project.libraries.folder, partition.lib or 0
+    )
+
+
+@table_asset(
+    group="ingest", packages=("prep",), checks=("counts_as_stated",), inputs=_prep, pool="scan"
+)
+def lib_training(
+    project: Project,
+    partition: Partition,
+    export_manifest: TableSource,
+    run_covariates: TableSource,
+) -> StepResult:
+    library = project.library(partition.lib or 0)
+    connection = project.lake.connection
+    result = build_lib_training(
+        connection,
+        export_manifest,
+        run_covariates,
+        project.libraries.folder,
+        partition.lib or 0,
+        library.prep,
+    )
+    return result.with_checks(
+        training_counts_as_stated(connection, result.rows_in, library.expected)
+    )
+
+
+@table_asset(
+    group="ingest",
+    packages=("prep",),
+    checks=(
+        "species_nested_in_supercategory",
+        "sample_set_in_one_species",
+        "sample_sets_of_the_data_are_listed",
+        "sample_sets_of_the_data_have_a_group",
+    ),
+    inputs=_columns,
+)
+def species_mapping(
+    project: Project,
+    partition: Partition,
+    export_manifest: TableSource,
+    lib_training: TableSource,
+) -> StepResult:
+    library = project.library(partition.lib or 0)
+    connection = project.lake.connection
+    return build_species_mapping(
+        connection,
+        need_csv_file(connection, export_manifest, "metadata", project.libraries.folder),
+        lib_training,
+        registry_file(project.registry, partition.lib or 0),
+        species_column=library.species_raw,
+        group_column=library.group,
+    )
+
+
+@table_asset(group="ingest", packages=("prep",), checks=("comp_in_one_chemical",))
+def comp_chem_mapping(
+    project: Project, partition: Partition, export_manifest: TableSource
+) -> StepResult:
+    connection = project.lake.connection
+    file = need_csv_file(connection, export_manifest, "comp_chem", project.libraries.folder)
+    return build_comp_chem_mapping(connection, file, partition.lib or 0)
+
+
+@table_asset(group="ingest", packages=("prep",))
+def library_compounds(
+    project: Project, partition: Partition, export_manifest: TableSource
+) -> StepResult:
+    connection = project.lake.connection
+    file = csv_file(connection, export_manifest, "compounds", project.libraries.folder)
+    return build_library_compounds(connection, file, partition.lib or 0)

@@ -1,0 +1,79 @@
+"""Models: one asset of coefficient summaries per model kind, all made by one factory.
+
+Here belongs the fitting of models; what is said about them on held-out data stands in
+`evaluation`. Model kinds are settings objects of the core, so that a new kind is a new entry.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from compassign_assets.lake_asset import FileResult, file_asset
+from compassign_assets.lineage import expected_lineage
+from compassign_assets.project import Project
+from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
+from compassign_core.store.lake import Partition, TableSource
+
+COEFFICIENTS_FILE = "coefficients.npz"
+WINDOWS = WindowSettings()
+
+
+def coefficients_name(kind: str) -> str:
+    """Artifact name of a model kind's coefficient summaries."""
+    return f"{kind}_coefficients"
+
+
+def _coefficients(kind: str, settings: RidgeSettings) -> dg.AssetsDefinition:
+    name = coefficients_name(kind)
+
+    def inputs(_project: Project, _partition: Partition) -> Mapping[str, str]:
+        return {"model": settings.fingerprint(), "windows": WINDOWS.fingerprint()}
+
+    @file_asset(
+        name=name,
+        file=COEFFICIENTS_FILE,
+        dimensions=("lib_id", "row_cap"),
+        group="models",
+        packages=("rt",),
+        kinds={"numpy", "scipy"},
+        inputs=inputs,
+        description=(
+            f"Coefficient summaries of {kind}: posterior means and covariances per "
+            f"({settings.group_col}, comp), with the correction of its windows. They score in "
+            "production without a sampler."
+        ),
+        pool="train",
+    )
+    def train(project: Project, partition: Partition, rt_table: TableSource) -> FileResult:
+        from threadpoolctl import threadpool_limits
+
+        from compassign_core.rt.train import train_ridge
+
+        upstream = expected_lineage(project, name, partition)["upstream"]
+        # One BLAS thread: small batched algebra is slower and not bit-stable on more.
+        with threadpool_limits(1):
+            model = train_ridge(
+                rt_table,
+                settings,
+                WINDOWS,
+                project.lake.connection,
+                model=kind,
+                fingerprint=str(upstream),
+            )
+        return FileResult(
+            model.save,
+            {
+                "groups": model.n_groups,
+                "training rows": int(model.n_train.sum()),
+                "settings": dg.MetadataValue.json(settings.model_dump(mode="json")),
+                "lambda_slopes (min²)": float(model.lambda_slopes),
+                "noise_df0": float(model.noise_df0),
+                "noise_scale0 (min)": float(model.noise_scale0),
+            },
+            f"{model.n_groups:,} groups",
+        )
+
+    return train
+
+
+coefficients = [_coefficients(kind, settings) for kind, settings in MODEL_KINDS.items()]

@@ -1,0 +1,26 @@
+"""The warehouse: views over the lake for notebooks, `compassign sql` and reports."""
+
+from compassign_assets.lake_asset import FileResult, file_asset
+from compassign_assets.project import Project
+from compassign_core.store.lake import Partition
+from compassign_core.store.warehouse import build_warehouse
+
+
+@file_asset(
+    file="views.txt",
+    dimensions=(),
+    group="warehouse",
+    packages=(),
+    kinds={"duckdb", "view"},
+)
+def warehouse(project: Project, partition: Partition) -> FileResult:
+    """One read-only DuckDB file with a view for every table of the lake, all partitions together.
+
+    New partitions appear in the views by themselves; make it again when a new table appears.
+    """
+    names = build_warehouse(project.root / "lake", project.warehouse)
+    return FileResult(
+        lambda path: path.write_text("\n".join(names) + "\n", encoding="utf-8"),
+        {"views": len(names), "database": project.warehouse.name},
+        f"{len(names)} views",
+    )

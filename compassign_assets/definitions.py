@@ -1,0 +1,21 @@
+"""The code location, as a table of contents: assets, jobs, schedules, sensors, resources."""
+
+import dagster as dg
+
+from compassign_assets.assets import chemistry, evaluation, ingest, models, training, warehouse
+from compassign_assets.io_manager import LakeIOManager
+from compassign_assets.jobs import JOBS
+from compassign_assets.schedules import SCHEDULES
+from compassign_assets.sensors import SENSORS
+
+defs = dg.Definitions(
+    assets=[
+        *dg.load_assets_from_modules([chemistry, ingest, training, models, evaluation, warehouse])
+    ],
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=SENSORS,
+    resources={"io_manager": LakeIOManager()},
+    # One process a run: parallelism is over partitions, through the run queue and the pools.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,1 @@
+"""Typed settings, one module a stage, validated where they enter."""

@@ -1,0 +1,192 @@
+"""What an export consists of: finding its files, opening each, and listing them with checksums.
+
+A shard that cannot be opened, lacks a column, or disagrees with the others about a column's kind
+is found here, before any table is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from compassign_core.contracts.catalogue import EXPORT_MANIFEST
+from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.identifiers import first
+from compassign_core.contracts.rejects import StepResult
+from compassign_core.contracts.settings.libraries import Libraries
+from compassign_core.contracts.tables import is_covariate
+
+PEAK_COLUMNS = ("sample_set_id", "task_id", "species_matrix_type", "correct", "apex_rt")
+COVARIATE_COLUMNS = ("sample_set_id", "task_id")
+MERGED_COLUMNS = ("lib_id", "sample_set_id", "task_id", "species_matrix_type", "apex_rt")
+_COMP_NAMES = ("correct", "comp_id")
+_WORKSHEET_NAMES = ("worksheet_id", "batch")
+
+
+def export_files(libraries: Libraries, lib: int) -> list[tuple[str, Path]]:
+    """All files a library's preparation reads, as (role, path), sorted.
+
+    Raises
+    ------
+    InputError
+        when the export, or a file that `libraries.toml` names, is absent or empty.
+    """
+    entry = libraries.get(lib)
+    files: list[tuple[str, Path]] = []
+    if entry.export is not None:
+        root = libraries.path(entry.export)
+        for role, folder, leaf in (
+            ("peaks", "create_training_data", "group=*"),
+            ("covariates", "combine_predictors", "species_matrix_type=*"),
+        ):
+            place = root / folder / f"lib_id={lib}"
+            found = sorted(place.glob(f"{leaf}/*.parquet"))
+            if not found:
+                raise InputError(
+                    f"library {lib}: no {role} shard in {entry.export}/{folder}/lib_id={lib}/"
+                    f"{leaf}/.",
+                    f"put the export of library {lib} there, or correct `export` of "
+                    f"[library.{lib}] in libraries.toml.",
+                )
+            files += [(role, path) for path in found]
+    else:
+        assert entry.merged is not None
+        files.append(("merged", libraries.path(entry.merged)))
+    for role, relative in (
+        ("metadata", entry.metadata),
+        ("comp_chem", entry.comp_chem),
+        ("compounds", entry.compounds),
+        ("split", entry.split),
+    ):
+        if relative is not None:
+            files.append((role, libraries.path(relative)))
+    absent = [str(path.relative_to(libraries.folder)) for _, path in files if not path.is_file()]
+    if absent:
+        raise InputError(
+            f"library {lib}: {first(absent)} does not exist.",
+            f"put the file there, or correct its path in [library.{lib}] of libraries.toml.",
+        )
+    return files
+
+
+def scan_export(libraries: Libraries, lib: int) -> StepResult:
+    """Open and list every file of an export (table `export_manifest`).
+
+    Raises
+    ------
+    InputError
+        for an absent or empty export, a shard that cannot be opened (truncated), a missing
+        column, or a column that is text in one shard and a number in another; each names the
+        file and the column.
+    """
+    files = export_files(libraries, lib)
+    rows: dict[str, list[object]] = {name: [] for name in EXPORT_MANIFEST.names()}
+    schemas: dict[str, list[tuple[str, pa.Schema]]] = defaultdict(list)
+    for role, path in files:
+        shown = path.relative_to(libraries.folder).as_posix()
+        n_rows, columns = None, None
+        if path.suffix == ".parquet":
+            n_rows, schema = _open(path, shown)
+            _need_columns(role, shown, schema.names)
+            schemas[role].append((shown, schema))
+            columns = ",".join(schema.names)
+        record = (role, shown, path.stat().st_size, _sha256(path), n_rows, columns)
+        for name, value in zip(rows, record, strict=True):
+            rows[name].append(value)
+    for role, listed in schemas.items():
+        _same_kinds(role, listed)
+    _need_covariates(lib, schemas)
+    table = pa.table(
+        {
+            "role": pa.array(rows["role"], pa.string()),
+            "path": pa.array(rows["path"], pa.string()),
+            "n_bytes": pa.array(rows["n_bytes"], pa.int64()),
+            "sha256": pa.array(rows["sha256"], pa.string()),
+            "n_rows": pa.array(rows["n_rows"], pa.int64()),
+            "column_names": pa.array(rows["column_names"], pa.string()),
+        }
+    )
+    return StepResult(table, rows_in=len(files))
+
+
+def _open(path: Path, shown: str) -> tuple[int, pa.Schema]:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{shown} is not a readable Parquet file ({str(error).splitlines()[0]}); it is "
+            f"{path.stat().st_size:,} bytes and was probably cut off while it was copied.",
+            "copy this shard again from its source and repeat the run.",
+        ) from error
+    with file:
+        return file.metadata.num_rows, file.schema_arrow
+
+
+def _need_columns(role: str, shown: str, present: list[str]) -> None:
+    needed = {"peaks": PEAK_COLUMNS, "covariates": COVARIATE_COLUMNS, "merged": MERGED_COLUMNS}
+    missing = [name for name in needed.get(role, ()) if name not in present]
+    if role in ("peaks", "merged"):
+        if not any(name in present for name in _COMP_NAMES):
+            missing.append(" or ".join(_COMP_NAMES))
+        if not any(name in present for name in _WORKSHEET_NAMES):
+            missing.append(" or ".join(_WORKSHEET_NAMES))
+    missing = list(dict.fromkeys(name for name in missing if name != "correct"))
+    if missing:
+        raise InputError(
+            f"{shown} ({role}) lacks column {', '.join(missing)}; it has {', '.join(present)}.",
+            "export the shard again with this column.",
+        )
+
+
+def _need_covariates(lib: int, schemas: dict[str, list[tuple[str, pa.Schema]]]) -> None:
+    listed = schemas.get("covariates") or schemas.get("merged") or []
+    if not any(is_covariate(name) for _, schema in listed for name in schema.names):
+        raise InputError(
+            f"library {lib}: no covariate column (name beginning with IS, RS or ES_) in "
+            f"{first([shown for shown, _ in listed])}.",
+            "export the run covariates with the retention times of the standards.",
+        )
+
+
+def _kind(dtype: pa.DataType) -> str:
+    if pa.types.is_dictionary(dtype):
+        dtype = dtype.value_type
+    if pa.types.is_null(dtype):
+        return "null"
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+        return "number"
+    return "text" if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) else str(dtype)
+
+
+def _same_kinds(role: str, listed: Iterable[tuple[str, pa.Schema]]) -> None:
+    """Refuse columns of two kinds; ids may be text or number, since both are read as numbers."""
+    kinds: dict[str, dict[str, str]] = defaultdict(dict)
+    for shown, schema in listed:
+        for field in schema:
+            kind = _kind(field.type)
+            if kind != "null":
+                kinds[field.name].setdefault(kind, shown)
+    ids = ("sample_set_id", "task_id", "worksheet_id", "batch", "correct", "comp_id")
+    for name, where in kinds.items():
+        if is_covariate(name) and set(where) - {"number"}:
+            kind = next(iter(set(where) - {"number"}))
+            raise InputError(
+                f"covariate {name} of {where[kind]} ({role}) is {kind}, not a number.",
+                "export this shard again with the column as a number.",
+            )
+        if len(where) > 1 and name not in ids:
+            pairs = ", ".join(f"{kind} in {shown}" for kind, shown in where.items())
+            raise InputError(
+                f"column {name} of the {role} shards has several kinds: {pairs}.",
+                "export these shards again with one type for the column.",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,83 @@
+"""The registry of species and supercategory ids of a library: it only ever grows.
+
+A label keeps its integer for life, so that coefficients keyed by it stay valid when a new species
+appears. One CSV per library: ``kind,label,id``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from filelock import FileLock
+
+from compassign_core.contracts.errors import InputError
+from compassign_core.store.atomic import write_text
+
+KINDS = ("species", "supercategory")
+
+
+def registry_file(folder: Path, lib: int) -> Path:
+    """The registry of a library."""
+    return folder / f"lib{lib:d}_ids.csv"
+
+
+def read_registry(file: Path) -> dict[str, dict[str, int]]:
+    """Label to id, by kind; empty when the library has no registry yet.
+
+    Raises
+    ------
+    InputError
+        when the file was edited into something that no longer gives each label one id.
+    """
+    ids: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+    if not file.exists():
+        return ids
+    with file.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), start=2):
+            kind, label, text = row.get("kind"), row.get("label"), row.get("id") or ""
+            known = ids.get(kind or "")
+            if known is None or not label or not text.isdigit():
+                raise InputError(
+                    f"{file.name}, line {number}: {row} is no registry entry.",
+                    "restore the file from version control; it is never edited by hand.",
+                )
+            if label in known or int(text) in known.values():
+                raise InputError(
+                    f"{file.name}, line {number}: label {label!r} or id {text} occurs twice.",
+                    "restore the file from version control; it is never edited by hand.",
+                )
+            known[label] = int(text)
+    return ids
+
+
+def assign_ids(file: Path, labels: dict[str, Iterable[str]]) -> dict[str, dict[str, int]]:
+    """Ids of all labels; new labels get the next ids, in sorted order, and are written down.
+
+    Parameters
+    ----------
+    file : the library's registry.
+    labels : labels in use, by kind.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock"), timeout=60):
+        ids = read_registry(file)
+        grown = False
+        for kind in KINDS:
+            known = ids[kind]
+            following = max(known.values(), default=-1) + 1
+            for label in sorted(set(labels.get(kind, ())) - set(known)):
+                known[label] = following
+                following += 1
+                grown = True
+        if grown:
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(("kind", "label", "id"))
+            for kind in KINDS:
+                for label, number in sorted(ids[kind].items(), key=lambda item: item[1]):
+                    writer.writerow((kind, label, number))
+            write_text(file, text.getvalue())
+    return ids

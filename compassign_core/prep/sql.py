@@ -1,0 +1,49 @@
+"""SQL fragments that several steps share: whole numbers, reasons, rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from compassign_core.contracts.identifiers import quote_name
+
+
+def whole_number(expression: str) -> str:
+    """SQL that reads text or number as a non-negative whole number, null where it is none.
+
+    ``"12307"``, ``12307`` and ``12307.0`` are one id; ``12.5``, ``-1`` and ``"a"`` are none.
+    """
+    number = f"TRY_CAST({expression} AS DOUBLE)"
+    return (
+        f"CASE WHEN {number} = floor({number}) AND {number} BETWEEN 0 AND 9007199254740992 "
+        f"THEN CAST({number} AS BIGINT) END"
+    )
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, source: str) -> list[str]:
+    """Column names of a table."""
+    return [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    """Rows of a table."""
+    return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
+
+
+def names(columns: Sequence[str], table: str = "") -> str:
+    """A comma-separated, quoted list of columns, optionally of one table."""
+    prefix = f"{table}." if table else ""
+    return ", ".join(prefix + quote_name(column) for column in columns)
+
+
+def first_rows(
+    connection: duckdb.DuckDBPyConnection, query: str, limit: int
+) -> tuple[list[dict[str, object]], int]:
+    """The first rows of a query in its own total order, and how many it has in all."""
+    total = count_rows(connection, f"({query})")
+    if not total:
+        return [], 0
+    cursor = connection.execute(f"SELECT * FROM ({query}) ORDER BY ALL LIMIT {limit}")
+    header = [item[0] for item in cursor.description]
+    return [dict(zip(header, row, strict=True)) for row in cursor.fetchall()], total

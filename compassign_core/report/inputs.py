@@ -1,0 +1,159 @@
+"""What a report is made from, checked once at the door.
+
+Here belong the input objects and their check; the numbers drawn from them are in `summaries`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS, RT_WINDOWS
+from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.tables import is_covariate
+
+RUN_COLUMNS = ("sampleset_id", "worksheet_id", "task_id", "run_order", "species_matrix_type")
+"""Columns of the runs table before its covariates."""
+
+_RUN_ORDER = ("worksheet_id", "run_order", "sampleset_id", "task_id", "species_matrix_type")
+_COMPOUND_COLUMNS = ("comp_id", "name")
+
+
+@dataclass(frozen=True)
+class StepCount:
+    """What one preparation step did.
+
+    Attributes
+    ----------
+    step : name of the table that the step makes.
+    rows_in, rows_out : rows read and rows that went on.
+    rejects : rows refused, by reason.
+    seconds : time taken.
+    """
+
+    step: str
+    rows_in: int
+    rows_out: int
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def n_rejected(self) -> int:
+        """Rows refused for any reason."""
+        return sum(self.rejects.values())
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a reader should know about one fitted model.
+
+    Attributes
+    ----------
+    description : one sentence on what the model is.
+    lambda_slopes : precision of the slopes relative to the noise, None when it has none.
+    noise_df0 : degrees of freedom of the noise prior, None when it has none.
+    noise_scale0 : scale of the noise prior, in minutes, None when it has none.
+    n_groups, n_rows : groups with coefficients, and rows trained on.
+    features : covariates used.
+    imputed : number of values imputed, by covariate.
+    calibrated : whether the windows were conformally corrected.
+    """
+
+    description: str
+    lambda_slopes: float | None
+    noise_df0: float | None
+    noise_scale0: float | None
+    n_groups: int
+    n_rows: int
+    features: Sequence[str] = ()
+    imputed: Mapping[str, float] = field(default_factory=dict)
+    calibrated: bool = False
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything on the page of one (library, cap); tables have the columns of their contracts.
+
+    Attributes
+    ----------
+    lib, cap : the partition.
+    title : heading of the page.
+    predictions : `RT_PREDICTIONS`, several models; may have no rows.
+    evaluation : `RT_EVALUATION`.
+    windows : `RT_WINDOWS`; only those of `default_model` are embedded in the page.
+    runs : one row per run: `RUN_COLUMNS`, then covariates in minutes, nullable.
+    compounds : comp_id and name (nullable); may have no rows.
+    steps : what the preparation did, in order.
+    models : model card by model.
+    default_model : the model whose windows and residuals are shown.
+    fingerprint : identifies data and settings behind the report.
+    """
+
+    lib: int
+    cap: int
+    title: str
+    predictions: pa.Table
+    evaluation: pa.Table
+    windows: pa.Table
+    runs: pa.Table
+    compounds: pa.Table
+    steps: Sequence[StepCount]
+    models: Mapping[str, ModelCard]
+    default_model: str
+    fingerprint: str
+
+
+def in_order(inputs: ReportInputs) -> ReportInputs:
+    """Return the same inputs with every table checked and in its fixed row order.
+
+    A page then does not depend on the row order of what it was made from.
+
+    Raises
+    ------
+    InputError
+        when a table lacks a column or the default model has neither card nor evaluation.
+    """
+    known = sorted({*inputs.models, *inputs.evaluation.column("model").to_pylist()})
+    if inputs.default_model not in known:
+        raise InputError(
+            f"the report's default model {inputs.default_model!r} has no model card and no "
+            f"evaluation.",
+            f"choose one of {', '.join(known) or 'the models that were trained'}.",
+        )
+    return replace(
+        inputs,
+        predictions=_ordered(
+            inputs.predictions,
+            "predictions",
+            RT_PREDICTIONS.names(),
+            RT_PREDICTIONS.order_by,
+        ),
+        evaluation=_ordered(
+            inputs.evaluation, "evaluation", RT_EVALUATION.names(), RT_EVALUATION.order_by
+        ),
+        windows=_ordered(inputs.windows, "windows", RT_WINDOWS.names(), RT_WINDOWS.order_by),
+        runs=ordered_runs(inputs.runs),
+        compounds=_ordered(inputs.compounds, "compounds", _COMPOUND_COLUMNS, _COMPOUND_COLUMNS),
+    )
+
+
+def ordered_runs(runs: pa.Table) -> pa.Table:
+    """Sort runs by worksheet, then by their place in the sequence (unknown places last)."""
+    return _ordered(runs, "runs", RUN_COLUMNS, _RUN_ORDER)
+
+
+def standards_of(runs: pa.Table) -> list[str]:
+    """Names of the covariate columns, sorted."""
+    return sorted(name for name in runs.column_names if is_covariate(name))
+
+
+def _ordered(table: pa.Table, what: str, columns: Sequence[str], order: Sequence[str]) -> pa.Table:
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise InputError(
+            f"the table of {what} for the report lacks the column(s) {', '.join(missing)}.",
+            "give the table with all columns of its contract, see docs/data-contracts.md.",
+        )
+    return table.sort_by([(name, "ascending") for name in order])

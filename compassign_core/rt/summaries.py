@@ -1,0 +1,230 @@
+"""Coefficient summaries: all that scoring needs of a trained model, in one versioned file.
+
+Belongs here: what is stored, with shapes and units, and the reading and writing of it. How it is
+computed stands in `train`; how rows are scored with it in `predict`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from compassign_core.contracts.catalogue import SUPPORT_BINS
+from compassign_core.contracts.errors import InputError, SettingsError
+from compassign_core.contracts.identifiers import first, split_group_keys
+from compassign_core.rt.archive import read_arrays, write_arrays
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+FORMAT = "compassign-coefficient-summaries"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class CoefficientSummaries:
+    """A trained model: G groups, P features, D = P + 1 (the intercept first).
+
+    Attributes
+    ----------
+    model : model kind, as in the `model` column of tables.
+    group_col : the id column that makes a group with comp_id.
+    settings : JSON of the ridge and window settings.
+    fingerprint : what data it was trained on, as told by the caller.
+    keys : ``(group_id << 32) + comp_id``, sorted, ``(G,)``.
+    n_train : training rows of each group, ``(G,)``.
+    beta_mean : posterior means of (b, w) in centred coordinates, min and 1, ``(G, D)``.
+    beta_cov_packed : lower triangle, row by row, of the scale matrix of (b, w), ``(G, D(D+1)/2)``.
+    scale2 : residual scale squared, min², ``(G,)``.
+    df : degrees of freedom of the Student-t predictive, ``(G,)``.
+    t_quantile : its half-width quantile at each level, ``(L, G)``, so that scoring needs no SciPy.
+    feature_names : ``(P,)``; the first C are `covariates`, then ``missing(...)`` indicators.
+    covariates, indicators, dropped : columns read, those with an indicator, and those left out
+        because training had no value.
+    centre : training mean of each feature, ``(P,)``; missing covariates take it.
+    imputed : missing training values of each covariate, ``(C,)``.
+    levels, kappa, kappa_rows, kappa_basis : conformal correction, see `conformal.Calibration`.
+    support_bins : labels of the B support bins, ``(B,)``.
+    calibration : ``calibrated``, or ``uncalibrated`` when kappa is 1 for want of runs.
+    pairs : trained (species, comp) pairs, ``(species << 32) + comp_id``, sorted.
+    species, species_cluster : trained species, sorted, and their supercategories.
+    comps, compound, compound_class : trained comps, sorted, with chemical and class.
+    lambda_slopes, noise_df0, noise_scale0 : shared penalty (min²), prior degrees of freedom, and
+        prior noise standard deviation (min).
+    log_evidence : log marginal likelihood of the training rows of groups that vary.
+    constant_groups : groups left out of it because all their retention times are equal.
+    """
+
+    model: str
+    group_col: str
+    settings: str
+    fingerprint: str
+    keys: Ints
+    n_train: Ints
+    beta_mean: Floats
+    beta_cov_packed: Floats
+    scale2: Floats
+    df: Floats
+    t_quantile: Floats
+    feature_names: npt.NDArray[np.str_]
+    covariates: npt.NDArray[np.str_]
+    indicators: npt.NDArray[np.str_]
+    dropped: npt.NDArray[np.str_]
+    centre: Floats
+    imputed: Ints
+    levels: Floats
+    kappa: Floats
+    kappa_rows: Ints
+    kappa_basis: npt.NDArray[np.int8]
+    support_bins: npt.NDArray[np.str_]
+    calibration: str
+    pairs: Ints
+    species: Ints
+    species_cluster: Ints
+    comps: Ints
+    compound: Ints
+    compound_class: Ints
+    lambda_slopes: float
+    noise_df0: float
+    noise_scale0: float
+    log_evidence: float
+    constant_groups: int
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups have coefficients, G."""
+        return int(self.keys.size)
+
+    @property
+    def group_id(self) -> Ints:
+        """Group id of each group, ``(G,)``."""
+        return split_group_keys(self.keys)[0]
+
+    @property
+    def comp_id(self) -> Ints:
+        """Comp id of each group, ``(G,)``."""
+        return split_group_keys(self.keys)[1]
+
+    @property
+    def beta_cov(self) -> Floats:
+        """Scale matrices of (b, w) unpacked, ``(G, D, D)``, min²."""
+        size = self.beta_mean.shape[1]
+        rows, columns = np.tril_indices(size)
+        full = np.empty((self.n_groups, size, size))
+        full[:, rows, columns] = self.beta_cov_packed
+        full[:, columns, rows] = self.beta_cov_packed
+        return full
+
+    def level_index(self, level: float) -> int:
+        """Position of a nominal coverage among the stored ones.
+
+        Raises
+        ------
+        SettingsError
+            when the model stores no window of this level.
+        """
+        found = np.flatnonzero(np.isclose(self.levels, level, rtol=0, atol=1e-12))
+        if not found.size:
+            raise SettingsError(
+                f"level={level} is not one of the coverages this model was calibrated at.",
+                f"choose one of {', '.join(map(str, self.levels.tolist()))}.",
+            )
+        return int(found[0])
+
+    def save(self, path: str | Path) -> None:
+        """Write the summaries atomically; equal summaries give equal bytes."""
+        arrays = {
+            "format": np.array(FORMAT),
+            "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
+        }
+        for field in fields(self):
+            arrays[field.name] = np.asarray(getattr(self, field.name))
+        write_arrays(Path(path), arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read summaries, without ever unpickling.
+
+        Raises
+        ------
+        MissingArtifactError
+            when there is no such file.
+        InputError
+            when the file is no `.npz`, has another format or version, lacks a key, or its arrays
+            do not fit together.
+        """
+        path = Path(path)
+        arrays = read_arrays(path)
+        _check_format(arrays, path)
+        missing = [field.name for field in fields(cls) if field.name not in arrays]
+        if missing:
+            raise InputError(
+                f"{path} lacks {len(missing)} array(s) of coefficient summaries: {first(missing)}.",
+                "the file is incomplete; train the model again.",
+            )
+        values = {field.name: _plain(arrays[field.name], str(field.type)) for field in fields(cls)}
+        made = cls(**values)
+        made._check_shapes(path)
+        return made
+
+    def _check_shapes(self, path: Path) -> None:
+        g, p = self.n_groups, self.feature_names.size
+        levels, bins = self.levels.size, len(SUPPORT_BINS)
+        expected = {
+            "n_train": (g,),
+            "beta_mean": (g, p + 1),
+            "beta_cov_packed": (g, (p + 1) * (p + 2) // 2),
+            "scale2": (g,),
+            "df": (g,),
+            "t_quantile": (levels, g),
+            "centre": (p,),
+            "imputed": (self.covariates.size,),
+            "kappa": (levels, bins),
+            "kappa_rows": (bins,),
+            "kappa_basis": (levels, bins),
+            "species_cluster": self.species.shape,
+            "compound": self.comps.shape,
+            "compound_class": self.comps.shape,
+        }
+        wrong = [
+            f"{name} {getattr(self, name).shape} instead of {shape}"
+            for name, shape in expected.items()
+            if getattr(self, name).shape != shape
+        ]
+        if wrong:
+            raise InputError(
+                f"{path}: arrays that do not fit together: {first(wrong)}.",
+                "the file is damaged; train the model again.",
+            )
+
+
+def _check_format(arrays: dict[str, npt.NDArray[Any]], path: Path) -> None:
+    for name in ("format", "format_version"):
+        if name not in arrays:
+            raise InputError(
+                f"{path} is no file of coefficient summaries: it has no {name!r}.",
+                "give the file that training wrote.",
+            )
+    found, version = str(arrays["format"]), str(arrays["format_version"])
+    if found != FORMAT or version != str(FORMAT_VERSION):
+        raise InputError(
+            f"{path} has format {found!r} version {version}; this program reads {FORMAT!r} version "
+            f"{FORMAT_VERSION}.",
+            "train the model again with this version of the program.",
+        )
+
+
+def _plain(array: npt.NDArray[Any], type_name: str) -> Any:
+    """A scalar field as str, float or int, everything else as the array it is."""
+    scalar = {"str": str, "float": float, "int": int}.get(type_name)
+    return array if scalar is None else scalar(array)
+
+
+def pack(symmetric: Floats) -> Floats:
+    """Lower triangles, row by row, of matrices ``(G, D, D)``: ``(G, D(D+1)/2)``."""
+    rows, columns = np.tril_indices(symmetric.shape[1])
+    return symmetric[:, rows, columns]

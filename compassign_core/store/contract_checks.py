@@ -1,0 +1,106 @@
+"""Checks that follow from a table contract alone: columns, nulls, bounds, values, key."""
+
+from __future__ import annotations
+
+import duckdb
+
+from compassign_core.contracts.checks import MAX_OFFENDERS, CheckOutcome
+from compassign_core.contracts.identifiers import quote_name, quote_text
+from compassign_core.contracts.tables import Column, TableContract
+
+COLUMN_CHECK = "values_keep_the_contract"
+KEY_CHECK = "key_is_unique"
+
+
+def contract_check_names(contract: TableContract) -> tuple[str, ...]:
+    """Names of the outcomes that `violations` returns for a contract."""
+    return (COLUMN_CHECK, KEY_CHECK) if contract.key else (COLUMN_CHECK,)
+
+
+def violations(
+    connection: duckdb.DuckDBPyConnection, source: str, contract: TableContract
+) -> list[CheckOutcome]:
+    """Check a table against its contract, one outcome for values and one for the key.
+
+    Parameters
+    ----------
+    connection : the engine.
+    source : SQL text of the table.
+    contract : what it must keep.
+    """
+    outcomes = [_values(connection, source, contract)]
+    if contract.key:
+        outcomes.append(_key(connection, source, contract))
+    return outcomes
+
+
+def _rules(column: Column) -> list[tuple[str, str]]:
+    """(SQL condition that a row *breaks* the rule, the rule in words)."""
+    name = quote_name(column.name)
+    rules = []
+    if not column.nullable:
+        rules.append((f"{name} IS NULL", f"{column.name} is missing"))
+    if column.type == "DOUBLE":
+        rules.append((f"NOT isfinite({name})", f"{column.name} is not a finite number"))
+    if column.minimum is not None:
+        rules.append((f"{name} < {column.minimum}", f"{column.name} < {column.minimum:g}"))
+    if column.exclusive_minimum is not None:
+        bound = column.exclusive_minimum
+        rules.append((f"{name} <= {bound}", f"{column.name} <= {bound:g}"))
+    if column.values:
+        allowed = ", ".join(quote_text(value) for value in column.values)
+        rules.append((f"{name} NOT IN ({allowed})", f"{column.name} is none of {allowed}"))
+    return rules
+
+
+def _values(
+    connection: duckdb.DuckDBPyConnection, source: str, contract: TableContract
+) -> CheckOutcome:
+    rules = [rule for column in contract.columns for rule in _rules(column)]
+    counts: tuple[int, ...] = (0,)
+    if rules:
+        sums = ", ".join(f"count(*) FILTER ({condition})" for condition, _ in rules)
+        counts = connection.execute(f"SELECT count(*), {sums} FROM {source}").fetchall()[0]
+    broken = [
+        (count, *rule) for count, rule in zip(counts[1:], rules, strict=True) if count
+    ]
+    if not broken:
+        return CheckOutcome(
+            COLUMN_CHECK, True, f"all {counts[0]:,} rows keep the {len(rules)} rules of the table."
+        )
+    either = " OR ".join(f"({condition})" for _, condition, _ in broken)
+    shown = ", ".join(quote_name(name) for name in contract.names()[:8])
+    cursor = connection.execute(
+        f"SELECT {shown} FROM {source} WHERE {either} ORDER BY ALL LIMIT {MAX_OFFENDERS}"
+    )
+    names = [item[0] for item in cursor.description]
+    offenders = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return CheckOutcome(
+        COLUMN_CHECK,
+        False,
+        "; ".join(f"{words} in {count:,} rows" for count, _, words in broken) + ".",
+        "correct these rows in the source, or refuse them with a reason.",
+        offenders,
+        sum(count for count, _, _ in broken),
+    )
+
+
+def _key(
+    connection: duckdb.DuckDBPyConnection, source: str, contract: TableContract
+) -> CheckOutcome:
+    key = ", ".join(quote_name(name) for name in contract.key)
+    repeated = f"SELECT {key}, count(*) AS n_rows FROM {source} GROUP BY {key} HAVING count(*) > 1"
+    n_keys = connection.execute(f"SELECT count(*) FROM ({repeated})").fetchall()[0][0]
+    words = " × ".join(contract.key)
+    if not n_keys:
+        return CheckOutcome(KEY_CHECK, True, f"every {words} occurs once.")
+    cursor = connection.execute(f"{repeated} ORDER BY ALL LIMIT {MAX_OFFENDERS}")
+    names = [item[0] for item in cursor.description]
+    return CheckOutcome(
+        KEY_CHECK,
+        False,
+        f"{n_keys:,} values of {words} occur more than once.",
+        "remove the repeated rows at their source; a join on a repeated key multiplies rows.",
+        [dict(zip(names, row, strict=True)) for row in cursor.fetchall()],
+        n_keys,
+    )

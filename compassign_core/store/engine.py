@@ -1,0 +1,30 @@
+"""The one way to open the engine: a cached in-memory DuckDB connection per process.
+
+Relations are bound to their connection, so everything in a process must share one; see
+`docs/architecture.md` for the measurements behind this.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import duckdb
+
+from compassign_core.contracts.settings.engine import EngineSettings
+
+
+@lru_cache(maxsize=None)
+def connect(settings: EngineSettings = EngineSettings()) -> duckdb.DuckDBPyConnection:
+    """The process's connection for these settings (opened on first use).
+
+    Results do not depend on the thread count: every written table has a total order.
+    """
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET memory_limit = ?", [settings.memory_limit])
+    connection.execute("SET threads = ?", [settings.threads])
+    connection.execute("SET preserve_insertion_order = true")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'")
+    if settings.temp_directory:
+        connection.execute("SET temp_directory = ?", [settings.temp_directory])
+    return connection

@@ -1,0 +1,105 @@
+"""The warehouse: one DuckDB file that holds only views over the lake, for reading.
+
+No run ever writes data into it, so it never locks a run. It is rebuilt aside and renamed; views
+read whole artifacts with ``lib_id`` and ``row_cap`` as columns and see new partitions by
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from compassign_core.contracts.catalogue import CONTRACTS, rejects_contract
+from compassign_core.contracts.errors import InputError, MissingArtifactError
+from compassign_core.contracts.identifiers import quote_name, quote_text
+from compassign_core.contracts.tables import TableContract
+from compassign_core.store.atomic import written_aside
+from compassign_core.store.lake import TABLE_FILE
+
+_TYPES = {"lib_id": "INTEGER", "row_cap": "INTEGER"}
+
+
+def build_warehouse(lake: Path, target: Path) -> list[str]:
+    """Make the warehouse anew and return the names of its views.
+
+    Parameters
+    ----------
+    lake : root of the lake.
+    target : the database file.
+
+    Raises
+    ------
+    MissingArtifactError
+        when the lake holds no table yet.
+    """
+    made = []
+    with written_aside(target) as aside:
+        connection = duckdb.connect(str(aside))
+        try:
+            for contract in CONTRACTS.values():
+                for table in (contract, rejects_contract(contract.name)):
+                    if _add_view(connection, lake, table):
+                        made.append(table.name)
+        finally:
+            connection.close()
+        if not made:
+            raise MissingArtifactError(
+                f"the lake ({lake.name}/) holds no table yet.", "run `make demo` first."
+            )
+    return made
+
+
+def _add_view(
+    connection: duckdb.DuckDBPyConnection, lake: Path, contract: TableContract
+) -> bool:
+    folders = "/".join(f"{dimension}=*" for dimension in contract.partitions)
+    pattern = "/".join(part for part in (contract.name, folders, TABLE_FILE) if part)
+    if not any(lake.glob(pattern)):
+        return False
+    types = ", ".join(f"'{name}': {_TYPES[name]}" for name in contract.partitions)
+    hive = (
+        f"hive_partitioning = true, hive_types = {{{types}}}"
+        if types
+        else "hive_partitioning = false"
+    )
+    name = quote_name(contract.name)
+    connection.execute(
+        f"CREATE VIEW {name} AS SELECT * FROM "
+        f"read_parquet({quote_text(str(lake / pattern))}, {hive}, union_by_name = true)"
+    )
+    connection.execute(f"COMMENT ON VIEW {name} IS {quote_text(contract.description)}")
+    return True
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """Rows of a query, with its column names."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[Any, ...]]
+
+
+def query(warehouse: Path, sql: str, limit: int | None = None) -> QueryResult:
+    """Run a query on the warehouse, read-only.
+
+    Raises
+    ------
+    InputError
+        when the query is wrong; the engine's message is passed on.
+    """
+    connection = duckdb.connect(str(warehouse), read_only=True)
+    try:
+        cursor = connection.execute(sql)
+        rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
+        return QueryResult([item[0] for item in cursor.description or ()], rows)
+    except duckdb.Error as error:
+        raise InputError(
+            str(error).strip(), "correct the query; `compassign sql 'SHOW TABLES'` lists all views."
+        ) from error
+    finally:
+        connection.close()

@@ -1,0 +1,172 @@
+"""Figures show what the tables say, thinned where data are large."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from compassign_core.contracts.catalogue import SUPPORT_BINS
+from compassign_core.report import figures
+from compassign_core.report.inputs import ReportInputs, StepCount
+from compassign_core.report.tables import evaluation_markdown, steps_markdown
+from compassign_core.report.thumbnails import key_figures
+
+Shuffle = Callable[[ReportInputs], ReportInputs]
+
+
+def traces(fig: Any) -> list[dict[str, Any]]:
+    """The traces of a figure as plain data."""
+    data: list[dict[str, Any]] = fig.to_plotly_json()["data"]
+    return data
+
+
+def test_support_figure_shows_the_evaluation_in_the_order_of_the_bins(
+    inputs: ReportInputs,
+) -> None:
+    drawn = traces(figures.coverage_and_width_by_support(inputs.evaluation))
+    rows = {
+        (r["model"], r["level"]): r
+        for r in inputs.evaluation.to_pylist()
+        if r["slice"] == "support_bin"
+    }
+    for trace in drawn:
+        bins = trace["meta"]["x"]
+        assert bins == [b for b in SUPPORT_BINS if b in bins]
+        metric = "cov95" if trace["meta"]["panel"] == "coverage" else "width95"
+        expected = [rows[trace["name"], b][metric] for b in bins]
+        np.testing.assert_allclose(trace["y"], expected, atol=1e-5)
+    assert len(drawn) == 6
+
+
+def test_model_comparison_shows_every_models_errors(inputs: ReportInputs) -> None:
+    bars = [t for t in traces(figures.model_comparison(inputs.evaluation)) if t["type"] == "bar"]
+    overall = {r["model"]: r for r in inputs.evaluation.to_pylist() if r["slice"] == "overall"}
+    assert {bar["name"] for bar in bars} == set(overall)
+    for bar in bars:
+        row = overall[bar["name"]]
+        np.testing.assert_allclose(bar["y"], [row["rmse"], row["mae"], row["crps"]], atol=1e-5)
+
+
+def test_histogram_counts_all_but_the_outermost_residuals(inputs: ReportInputs) -> None:
+    drawn = traces(figures.residual_histogram(inputs.predictions, "partial_pooling"))
+    assert sum(drawn[0]["y"]) == pytest.approx(720 * 0.99, abs=2)
+
+
+def test_pit_frequencies_average_one(inputs: ReportInputs) -> None:
+    for trace in traces(figures.pit_histogram(inputs.predictions)):
+        assert np.mean(trace["y"]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_residual_points_are_one_per_held_out_run(inputs: ReportInputs) -> None:
+    drawn = traces(figures.residuals_by_run_order(inputs.predictions, inputs.runs, "lasso"))
+    points = [t for t in drawn if t["mode"] == "markers" and len(t["x"]) > 1]
+    assert sum(len(t["x"]) for t in points) == 18
+
+
+def test_no_line_bridges_two_worksheets(inputs: ReportInputs) -> None:
+    trace = traces(figures.standards_drift(inputs.runs))[0]
+    gaps = [i for i, x in enumerate(trace["x"]) if x is None]
+    assert gaps == [20, 41]
+    assert all(trace["y"][i] is None for i in gaps)
+
+
+def test_many_runs_and_standards_are_thinned(inputs: ReportInputs) -> None:
+    n = 3000
+    i = np.arange(n)
+    columns = {
+        "sampleset_id": i // 10,
+        "worksheet_id": i * 5 // n,
+        "task_id": i,
+        "run_order": i.astype(float),
+        "species_matrix_type": ["x"] * n,
+    }
+    columns |= {f"IS_{s:02d}": 3.0 + 1e-4 * i * (s == 7) + 0.01 * (i % 7) for s in range(60)}
+    drawn = traces(figures.standards_drift(pa.table(columns)))
+    assert len(drawn) == figures.MOST_STANDARDS + 1
+    assert max(len(t["x"]) for t in drawn) < 1.1 * figures.MOST_RUNS
+    assert "IS_07" in {t["name"] for t in drawn}
+    rising = next(t for t in drawn if t["name"] == "IS_07")
+    values = [y for y in rising["y"] if y is not None]
+    assert values[0] == pytest.approx(-0.15, abs=0.03)
+    assert values[-1] == pytest.approx(0.15, abs=0.03)
+    assert (np.diff(values) > -0.05).all()
+
+
+def test_figures_of_empty_tables_say_so(without_held_out: ReportInputs) -> None:
+    given = without_held_out
+    for fig in (
+        figures.residuals_by_run_order(given.predictions, given.runs, "lasso"),
+        figures.coverage_and_width_by_support(given.evaluation),
+        figures.calibration_curve(given.predictions),
+        figures.model_comparison(given.evaluation),
+        figures.coverage_by_supercategory(given.evaluation),
+        figures.residual_histogram(given.predictions, "lasso"),
+        figures.pit_histogram(given.predictions),
+    ):
+        assert not fig.data
+        assert "nothing to show" in fig.layout.annotations[0].text
+
+
+def test_figures_hold_plain_json(inputs: ReportInputs) -> None:
+    fig = figures.coverage_by_supercategory(inputs.evaluation, {"0": "<b>plasma</b>"})
+    written = json.dumps(fig.to_plotly_json(), allow_nan=False)
+    assert "bdata" not in written
+    assert "&lt;b&gt;plasma" in fig.layout.yaxis.ticktext[1]
+
+
+def test_thumbnails_are_small_png_and_the_same_every_time(
+    inputs: ReportInputs, shuffled: Shuffle
+) -> None:
+    images = key_figures(inputs)
+    assert key_figures(shuffled(inputs)) == images
+    for name, image in images.items():
+        assert len(image) < 40_000, name
+        assert b"tEXt" not in image and b"tIME" not in image
+        assert matplotlib.image.imread(io.BytesIO(image)).shape[:2] == (320, 520)
+
+
+def test_thumbnails_without_held_out_rows_differ_from_those_with(
+    inputs: ReportInputs, without_held_out: ReportInputs
+) -> None:
+    assert key_figures(without_held_out).keys() == key_figures(inputs).keys()
+    assert key_figures(without_held_out) != key_figures(inputs)
+
+
+def test_evaluation_markdown_has_one_row_per_model(inputs: ReportInputs) -> None:
+    lines = evaluation_markdown(inputs.evaluation).splitlines()
+    assert len(lines) == 2 + 3
+    row = next(
+        r
+        for r in inputs.evaluation.to_pylist()
+        if r["slice"] == "overall" and r["model"] == "lasso"
+    )
+    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert cells[:5] == ["lasso", "720", str(row["n_scored"]), str(row["n_unscored"]), cells[4]]
+    assert float(cells[4]) == pytest.approx(row["rmse"], abs=5.1e-5)
+
+
+def test_markdown_cells_cannot_break_their_table() -> None:
+    hostile = "a|b\n| <script> [x](y) `z`"
+    written = steps_markdown([StepCount("s", 10, 8, {hostile: 2}, 0.1)])
+    lines = written.splitlines()
+    assert len(lines) == 3
+    assert lines[2].replace("\\|", "").count("|") == 7
+    assert "<script" not in written.replace("\\<", "")
+
+
+def test_markdown_of_nothing_says_so(without_held_out: ReportInputs) -> None:
+    assert evaluation_markdown(without_held_out.evaluation) == "No held-out rows were evaluated."
+    assert steps_markdown([]) == "No steps were recorded."
+
+
+def test_reasons_stand_most_frequent_first() -> None:
+    step = StepCount("s", 10, 1, {"b": 2, "a": 2, "c": 5, "never": 0}, 0.1)
+    assert steps_markdown([replace(step)]).endswith("| c: 5; a: 2; b: 2 |")

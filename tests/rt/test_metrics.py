@@ -1,0 +1,57 @@
+"""Closed forms against numerical integration and hand counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm, t
+
+from compassign_core.rt import metrics
+
+
+def crps_by_integration(error: float, scale: float, df: float) -> float:
+    law = norm(scale=scale) if np.isinf(df) else t(df, scale=scale)
+    far = np.inf
+
+    def below(v: float) -> float:
+        return law.cdf(v) ** 2
+
+    def above(v: float) -> float:
+        return law.sf(v) ** 2
+
+    return quad(below, -far, error, limit=500)[0] + quad(above, error, far, limit=500)[0]
+
+
+@pytest.mark.parametrize("df", [0.8, 1.0, 1.5, 2.0, 4.3, 30.0, 1e5, np.inf])
+@pytest.mark.parametrize("error", [0.0, -0.4, 3.0])
+def test_crps_is_the_integral_that_defines_it(df: float, error: float) -> None:
+    scale = 0.7
+    closed = metrics.crps_student_t(np.array([error]), np.array([scale]), np.array([df]))
+    tolerance = 2e-3 if df < 1 else 1e-6  # quadrature of a tail x^(-2 df) is the rough side
+    assert closed[0] == pytest.approx(crps_by_integration(error, scale, df), rel=tolerance)
+
+
+def test_crps_is_infinite_where_the_tail_is_too_heavy() -> None:
+    one = np.ones(2)
+    assert np.isinf(metrics.crps_student_t(one, one, np.array([0.5, 0.3]))).all()
+
+
+def test_crps_of_huge_errors_is_their_size() -> None:
+    error = np.array([1e6, -1e6])
+    score = metrics.crps_student_t(error, np.full(2, 0.01), np.array([2.2, 50.0]))
+    np.testing.assert_allclose(score, 1e6, rtol=1e-6)
+
+
+def test_accuracy_and_coverage_are_counted() -> None:
+    error = np.array([3.0, -4.0])
+    assert metrics.rmse(error) == pytest.approx(np.sqrt(12.5))
+    assert metrics.mae(error) == 3.5
+    assert metrics.coverage(error, np.array([3.0, 3.9])) == 0.5
+    assert metrics.width(np.array([1.0, 2.0])) == 3.0
+
+
+def test_the_half_width_holds_the_stated_probability() -> None:
+    half = metrics.half_width(np.array([0.3]), np.array([2.5]), 0.9)
+    inside = t(2.5, scale=0.3).cdf(half) - t(2.5, scale=0.3).cdf(-half)
+    np.testing.assert_allclose(inside, 0.9, rtol=1e-10)
