@@ -122,7 +122,9 @@ def measure(groups: int, rows: int, features: int, seed: int, repeats: int) -> d
         "speed_up": slow / fast,
         "largest_difference": {
             "coefficients": float(np.abs(beta - beta_loop).max()),
-            "inverse, relative": float(np.abs(inverse / inverse_loop - 1.0).max()),
+            "inverse, relative": float(
+                np.abs(inverse - inverse_loop).max() / np.abs(inverse_loop).max()
+            ),
         },
     }
 

@@ -18,6 +18,16 @@ DEMO_LIBS = (100, 101, 109)
 DEMO_CAPS = (5, 100)
 
 
+def _show_progress() -> None:
+    """Print the progress lines, and only these: other libraries log through the root."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    logger = logging.getLogger("compassign.progress")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns 0 when every artifact was made or was current."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -26,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     root = prepare_environment()
     started = time.perf_counter()
-    logging.basicConfig(level=logging.INFO, format="  %(message)s", stream=sys.stdout)
-    logging.getLogger("compassign.progress").setLevel(logging.INFO)
+    _show_progress()
 
     # Imported late: the environment must be set before the orchestrator loads.
     from compassign_assets.runner import Runner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from compassign_assets.project import current_project
+from compassign_core.store.project import current_project
 
 
 def prepare_environment() -> Path:

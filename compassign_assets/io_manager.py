@@ -24,12 +24,11 @@ import pyarrow as pa
 from compassign_assets.lineage import RECORDS, write_lineage
 from compassign_assets.metadata import file_metadata, step_metadata
 from compassign_assets.partitions import read_key
-from compassign_assets.project import Project, current_project
 from compassign_core.contracts.errors import CompassignError
-from compassign_core.store.atomic import written_aside
+from compassign_core.store.atomic import write_text, written_aside
 from compassign_core.store.lake import Lake, Partition, TableSource, parquet_source
+from compassign_core.store.project import Project, current_project
 from compassign_core.store.steps import STEP_FILE, StagedStep
-from compassign_core.store.atomic import write_text
 
 progress = logging.getLogger("compassign.progress")
 """One line a published artifact, for whoever wants to show it."""
@@ -99,14 +98,12 @@ class LakeIOManager(dg.IOManager):
         """An upstream artifact in the form that the input's annotation names."""
         project = current_project()
         name = context.asset_key.path[-1]
-        keys: list[str | None] = (
-            sorted(context.asset_partition_keys) if context.has_asset_partitions else [None]
-        )
+        keys: list[str | None] = [None]
+        if context.has_asset_partitions:
+            keys = [*sorted(context.asset_partition_keys)]
         wanted = context.dagster_type.typing_type
         try:
-            paths = [
-                project.lake.need(name, read_key(key), RECORDS[name].file) for key in keys
-            ]
+            paths = [project.lake.need(name, read_key(key), RECORDS[name].file) for key in keys]
             return load(project.lake, paths, wanted)
         except CompassignError as error:
             raise failure(error) from error

@@ -20,12 +20,12 @@ from compassign_assets.io_manager import FileResult, failure
 from compassign_assets.lineage import RECORDS, AssetRecord, code_version
 from compassign_assets.metadata import check_result, column_schema
 from compassign_assets.partitions import DEFINITIONS, read_key
-from compassign_assets.project import Project, current_project
 from compassign_core.contracts.catalogue import contract as find_contract
 from compassign_core.contracts.errors import CheckFailed, CompassignError
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.store.contract_checks import contract_check_names
 from compassign_core.store.lake import TABLE_FILE, Partition
+from compassign_core.store.project import Project, current_project
 from compassign_core.store.steps import STEP_CHECKS, stage_step
 
 OWNERS = ["team:compassign"]
@@ -199,10 +199,7 @@ def _define(
     RECORDS[record.name] = record
     return dg.asset(
         name=record.name,
-        ins={
-            name: dg.AssetIn(dagster_type=_loaded_type(wanted))
-            for name, wanted in reads.items()
-        },
+        ins={name: dg.AssetIn(dagster_type=_loaded_type(wanted)) for name, wanted in reads.items()},
         partitions_def=DEFINITIONS[record.dimensions],
         group_name=group,
         owners=OWNERS,

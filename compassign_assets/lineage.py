@@ -11,14 +11,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import compassign_core
-from compassign_assets.project import Project
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.store.atomic import write_text
 from compassign_core.store.lake import Partition
+from compassign_core.store.project import Project
 
 LINEAGE_FILE = "lineage.json"
 _ALWAYS = ("contracts", "store")
@@ -52,7 +52,7 @@ RECORDS: dict[str, AssetRecord] = {}
 """All assets of this code location by name; filled by `lake_asset`."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def code_version(packages: tuple[str, ...]) -> str:
     """A hash of the source of some packages of the core, with those that everything uses."""
     root = Path(compassign_core.__file__).parent
@@ -123,9 +123,7 @@ def is_current(project: Project, name: str, partition: Partition) -> bool:
     return all(written.get(key) == value for key, value in expected.items())
 
 
-def stale(
-    project: Project, names: Iterable[str], partition: Partition
-) -> tuple[str, ...]:
+def stale(project: Project, names: Iterable[str], partition: Partition) -> tuple[str, ...]:
     """Of `names`, upstream first, those to make again because they or their inputs changed."""
     found: set[str] = set()
     for name in names:

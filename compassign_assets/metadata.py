@@ -10,10 +10,10 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from compassign_assets.lineage import RECORDS
-from compassign_assets.project import Project
 from compassign_core.contracts.catalogue import CONTRACTS
 from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.contracts.tables import TableContract
+from compassign_core.store.project import Project
 from compassign_core.store.steps import StagedStep
 
 _ORIGINS: Mapping[tuple[str, str], tuple[str, str]] = {

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from compassign_assets.project import current_project
 from compassign_core.contracts.identifiers import CAPS, parse_cap, parse_lib
 from compassign_core.store.lake import Partition
+from compassign_core.store.project import current_project
 
 lib_partitions = dg.StaticPartitionsDefinition(
     [str(lib) for lib in current_project().libraries.library]

@@ -11,9 +11,9 @@ import dagster as dg
 from compassign_assets.definitions import defs
 from compassign_assets.lineage import RECORDS, stale
 from compassign_assets.partitions import write_key
-from compassign_assets.project import current_project
 from compassign_core.contracts.errors import CompassignError
 from compassign_core.store.lake import Partition
+from compassign_core.store.project import current_project
 
 progress = logging.getLogger("compassign.progress")
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from compassign_assets.jobs import prepare_library_job
-from compassign_assets.project import current_project
 from compassign_assets.sensors import lib_tags
 from compassign_core.contracts.settings.libraries import LibrarySettings
+from compassign_core.store.project import current_project
 
 
 def _schedule(lib: int, library: LibrarySettings) -> dg.ScheduleDefinition:

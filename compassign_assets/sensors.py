@@ -15,11 +15,11 @@ from compassign_assets.jobs import (
     train_and_evaluate_job,
 )
 from compassign_assets.partitions import read_key, write_key
-from compassign_assets.project import current_project
 from compassign_core.contracts.errors import CompassignError
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.prep.export import export_files
 from compassign_core.store.lake import Partition
+from compassign_core.store.project import current_project
 
 ALL_CAPS_TAG = "compassign/caps"
 """A run of `prepare_library` with this tag is followed by one run per cap."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from compassign_assets.project import current_project
 from compassign_core.report.gather import headline
 from compassign_core.store.lake import Lake, Partition
+from compassign_core.store.project import current_project
 from compassign_core.store.steps import STEP_FILE
 
 
@@ -31,7 +31,15 @@ def print_summary(libs: Sequence[int], caps: Sequence[int], console: Console | N
     for name in ("lib", "cap", "model"):
         table.add_column(name)
     for name in (
-        "rows in", "refused", "trained", "tested", "unscored", "RMSE", "MAE", "Cov95", "Width95"
+        "rows in",
+        "refused",
+        "trained",
+        "tested",
+        "unscored",
+        "RMSE",
+        "MAE",
+        "Cov95",
+        "Width95",
     ):
         table.add_column(name, justify="right", no_wrap=True)
     for lib in libs:

@@ -9,8 +9,8 @@ import sys
 from types import FrameType
 
 from compassign_assets.environment import prepare_environment
-from compassign_assets.project import current_project
 from compassign_assets.report_server import HOST, report_port, serve_reports
+from compassign_core.store.project import current_project
 
 
 def main() -> int:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from compassign_assets.lake_asset import table_asset
 from compassign_assets.lineage import file_hash
-from compassign_assets.project import Project
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.store.lake import Partition
+from compassign_core.store.project import Project
 
 
 def _sources(project: Project, _partition: Partition) -> Mapping[str, str]:
@@ -52,9 +52,7 @@ def chem_descriptors(project: Project, partition: Partition, structures: pa.Tabl
 
 
 @table_asset(group="chemistry", packages=("chemistry",), inputs=_sources, pool="train")
-def chem_classes(
-    project: Project, partition: Partition, chem_descriptors: pa.Table
-) -> StepResult:
+def chem_classes(project: Project, partition: Partition, chem_descriptors: pa.Table) -> StepResult:
     from compassign_core.chemistry.classes import classify
 
     return classify(chem_descriptors, project.libraries.chemistry.settings)

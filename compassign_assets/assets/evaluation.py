@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from compassign_assets.assets.models import WINDOWS, coefficients_name
 from compassign_assets.lake_asset import FileResult, file_asset, table_asset
-from compassign_assets.project import Project
 from compassign_assets.report_server import report_url
 from compassign_core.contracts.catalogue import RT_EVALUATION
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.rt import MODEL_KINDS
 from compassign_core.store.lake import Partition, TableSource
+from compassign_core.store.project import Project
 
 DEFAULT_MODEL = "supercategory_ridge"
 _MODELS = {"models": [coefficients_name(kind) for kind in MODEL_KINDS]}
@@ -30,7 +30,11 @@ def _level(_project: Project, _partition: Partition) -> Mapping[str, str]:
 
 
 @table_asset(
-    group="evaluation", packages=("rt",), inputs=_level, gathers=_MODELS, checks=("every_row_judged",)
+    group="evaluation",
+    packages=("rt",),
+    inputs=_level,
+    gathers=_MODELS,
+    checks=("every_row_judged",),
 )
 def rt_predictions(
     project: Project,
@@ -60,9 +64,7 @@ def rt_predictions(
 
 
 @table_asset(group="evaluation", packages=("rt",))
-def rt_evaluation(
-    project: Project, partition: Partition, rt_predictions: pa.Table
-) -> StepResult:
+def rt_evaluation(project: Project, partition: Partition, rt_predictions: pa.Table) -> StepResult:
     from compassign_core.rt.evaluation import evaluate
 
     table = evaluate(rt_predictions)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from compassign_assets.lake_asset import table_asset
 from compassign_assets.lineage import file_hash
-from compassign_assets.project import Project
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.prep.checks import training_counts_as_stated
 from compassign_core.prep.comp_chem import build_comp_chem_mapping, build_library_compounds
@@ -19,6 +18,7 @@ from compassign_core.prep.merge import build_lib_training
 from compassign_core.prep.registry import registry_file
 from compassign_core.prep.species import build_species_mapping
 from compassign_core.store.lake import Partition, TableSource
+from compassign_core.store.project import Project
 
 
 def _export(project: Project, partition: Partition) -> Mapping[str, str]:
@@ -46,9 +46,7 @@ def export_manifest(project: Project, partition: Partition) -> StepResult:
     return scan_export(project.libraries, partition.lib or 0)
 
 
-@table_asset(
-    group="ingest", packages=("prep",), checks=("one_covariate_row_per_run",), pool="scan"
-)
+@table_asset(group="ingest", packages=("prep",), checks=("one_covariate_row_per_run",), pool="scan")
 def run_covariates(
     project: Project, partition: Partition, export_manifest: TableSource
 ) -> StepResult:

@@ -10,9 +10,9 @@ import dagster as dg
 
 from compassign_assets.lake_asset import FileResult, file_asset
 from compassign_assets.lineage import expected_lineage
-from compassign_assets.project import Project
 from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
 from compassign_core.store.lake import Partition, TableSource
+from compassign_core.store.project import Project
 
 COEFFICIENTS_FILE = "coefficients.npz"
 WINDOWS = WindowSettings()

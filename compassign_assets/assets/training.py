@@ -6,7 +6,6 @@ Here belongs what decides which rows are trained on and which are held out.
 from collections.abc import Mapping
 
 from compassign_assets.lake_asset import FileResult, file_asset, table_asset
-from compassign_assets.project import Project
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.prep import checks as prep_checks
@@ -17,6 +16,7 @@ from compassign_core.prep.ranking import build_capped_training, build_ranked_tra
 from compassign_core.prep.rt_tables import attach_chemistry, build_realtest_table, build_rt_table
 from compassign_core.prep.support import build_support
 from compassign_core.store.lake import Partition, TableSource
+from compassign_core.store.project import Project
 
 
 def _prep(project: Project, partition: Partition) -> Mapping[str, str]:

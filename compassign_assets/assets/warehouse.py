@@ -1,8 +1,8 @@
 """The warehouse: views over the lake for notebooks, `compassign sql` and reports."""
 
 from compassign_assets.lake_asset import FileResult, file_asset
-from compassign_assets.project import Project
 from compassign_core.store.lake import Partition
+from compassign_core.store.project import Project
 from compassign_core.store.warehouse import build_warehouse
 
 

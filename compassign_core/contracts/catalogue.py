@@ -47,7 +47,9 @@ EXPORT_MANIFEST = TableContract(
     "Every file of a library's export that the preparation reads, with its checksum.",
     _LIB,
     (
-        Column("role", "VARCHAR", "peaks, covariates, merged, metadata, comp_chem, compounds or split"),
+        Column(
+            "role", "VARCHAR", "peaks, covariates, merged, metadata, comp_chem, compounds or split"
+        ),
         Column("path", "VARCHAR", "file, relative to the folder of libraries.toml"),
         Column("n_bytes", "BIGINT", "size", "bytes", minimum=0),
         Column("sha256", "VARCHAR", "checksum of the content"),

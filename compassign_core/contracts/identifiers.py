@@ -73,9 +73,7 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def group_keys(
-    group_id: npt.ArrayLike, comp_id: npt.ArrayLike
-) -> npt.NDArray[np.int64]:
+def group_keys(group_id: npt.ArrayLike, comp_id: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Encode (group, comp) pairs as ``(group_id << 32) + comp_id``, shape ``(n,)``.
 
     Raises

@@ -21,6 +21,10 @@ REJECT_COLUMNS: tuple[Column, ...] = (
 """Columns of every rejects table; ids are text because a rejected id may be unreadable."""
 
 
+BY_RULE = ("status_not_kept", "sample_type_excluded")
+"""Reasons that follow from the lab's own curation, not from a fault in the data."""
+
+
 @dataclass(frozen=True)
 class StepResult:
     """What a preparation step hands back.

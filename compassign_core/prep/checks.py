@@ -33,9 +33,7 @@ def _offending(
     """An outcome that fails when `query` has rows."""
     offenders, total = first_rows(connection, query, MAX_OFFENDERS)
     message = f"{total:,} {bad}" if total else good
-    return CheckOutcome(
-        name, total == 0, message, advice, offenders, total, metrics=metrics or {}
-    )
+    return CheckOutcome(name, total == 0, message, advice, offenders, total, metrics=metrics or {})
 
 
 def no_test_sample_set(connection: duckdb.DuckDBPyConnection, fold_assignment: str) -> Check:

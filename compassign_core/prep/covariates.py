@@ -66,7 +66,9 @@ def build_run_covariates(
     readable = "sampleset_id IS NOT NULL AND task_id IS NOT NULL AND species_matrix_type <> ''"
     distinct = f"""
         SELECT DISTINCT {key}, {finite} FROM ({read}) WHERE {readable}"""
-    ambiguous = f"SELECT {key}, count(*) AS n_rows FROM ({distinct}) GROUP BY {key} HAVING count(*) > 1"
+    ambiguous = (
+        f"SELECT {key}, count(*) AS n_rows FROM ({distinct}) GROUP BY {key} HAVING count(*) > 1"
+    )
     offenders, n_offenders = first_rows(connection, ambiguous, MAX_OFFENDERS)
     outcome = CheckOutcome(
         "one_covariate_row_per_run",

@@ -74,14 +74,10 @@ def build_fold_assignment(
 
 
 def _given(connection: duckdb.DuckDBPyConnection, sets: str, split: Path, lib: int) -> str:
-    columns = named_columns(
-        connection, split, {"sampleset": "sample_set_id", "fold": "fold"}
-    )
+    columns = named_columns(connection, split, {"sampleset": "sample_set_id", "fold": "fold"})
     source = csv_source(split)
     header = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
-    of_lib = (
-        f"WHERE {whole_number(quote_name('lib'))} = {lib:d}" if "lib" in header else ""
-    )
+    of_lib = f"WHERE {whole_number(quote_name('lib'))} = {lib:d}" if "lib" in header else ""
     folds = f"""
         SELECT DISTINCT {whole_number(quote_name(columns["sampleset"]))} AS sampleset_id,
                lower(trim({quote_name(columns["fold"])})) AS fold

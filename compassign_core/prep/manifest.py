@@ -20,9 +20,7 @@ def files(
     return [folder / row[0] for row in found]
 
 
-def shards(
-    connection: duckdb.DuckDBPyConnection, manifest: str, role: str, folder: Path
-) -> str:
+def shards(connection: duckdb.DuckDBPyConnection, manifest: str, role: str, folder: Path) -> str:
     """SQL text that reads all Parquet files of a role, with the column ``filename``.
 
     Raises

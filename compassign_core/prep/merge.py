@@ -90,9 +90,7 @@ def build_lib_training(
     return StepResult(table, rows_in, rejects)
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, lib: int
-) -> str:
+def _read(connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, lib: int) -> str:
     """SQL of all peaks with readable names and types; optional columns are null when absent."""
     merged = bool(files(connection, manifest, "merged", folder))
     source = shards(connection, manifest, "merged" if merged else "peaks", folder)

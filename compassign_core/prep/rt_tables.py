@@ -38,9 +38,9 @@ def attach_chemistry(
         FROM {peaks} AS peaks
         LEFT JOIN {comp_chem_mapping} AS mapping USING (comp_id)
         LEFT JOIN {chem_classes} AS classes ON classes.chem_id = mapping.chem_id"""
-    n, mapped, classed = connection.execute(
-        f"""SELECT count(*), count(*) FILTER (compound >= 0),
-                   count(*) FILTER (compound_class >= 0) FROM ({joined})"""
+    mapped, classed = connection.execute(
+        f"""SELECT count(*) FILTER (compound >= 0), count(*) FILTER (compound_class >= 0)
+            FROM ({joined})"""
     ).fetchall()[0]
     notes = {"rows_with_chemical": mapped, "rows_with_class": classed}
     if missing == "fill":
@@ -60,9 +60,7 @@ def attach_chemistry(
     )
 
 
-def build_rt_table(
-    connection: duckdb.DuckDBPyConnection, chemclass_training: str
-) -> StepResult:
+def build_rt_table(connection: duckdb.DuckDBPyConnection, chemclass_training: str) -> StepResult:
     """Make `rt_table`: the columns of its contract, and covariates in name order."""
     covariates = sorted(filter(is_covariate, columns_of(connection, chemclass_training)))
     columns = names([*RT_TABLE.names(), *covariates])

@@ -52,7 +52,13 @@ def step_counts(lake: Lake, partition: Partition) -> list[StepCount]:
             if path.is_file():
                 facts = json.loads(path.read_text(encoding="utf-8"))
                 counts.append(
-                    StepCount(name, facts["rows_in"], facts["rows_out"], facts["rejects"])
+                    StepCount(
+                        name,
+                        facts["rows_in"],
+                        facts["rows_out"],
+                        facts["rejects"],
+                        facts["set_aside"],
+                    )
                 )
                 break
     return counts

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS, RT_WINDOWS
 from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.rejects import BY_RULE
 from compassign_core.contracts.tables import is_covariate
 
 RUN_COLUMNS = ("sampleset_id", "worksheet_id", "task_id", "run_order", "species_matrix_type")
@@ -30,19 +31,24 @@ class StepCount:
     step : name of the table that the step makes.
     rows_in, rows_out : rows read and rows that went on.
     rejects : rows refused, by reason.
-    seconds : time taken.
+    set_aside : rows that do not go on by design (held out, beyond the cap), by reason.
     """
 
     step: str
     rows_in: int
     rows_out: int
     rejects: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
+    set_aside: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_rejected(self) -> int:
         """Rows refused for any reason."""
         return sum(self.rejects.values())
+
+    @property
+    def faulty(self) -> dict[str, int]:
+        """Rows refused for a fault, by reason; the lab's own curation rules are none."""
+        return {reason: n for reason, n in self.rejects.items() if reason not in BY_RULE}
 
 
 @dataclass(frozen=True)

@@ -342,21 +342,23 @@ def _data(inputs: ReportInputs) -> list[object]:
     rows = [
         [
             step.step,
-            reasons(step) or MISSING,
+            reasons(step.rejects) or MISSING,
+            reasons(step.set_aside) or MISSING,
             count(step.rows_in),
             count(step.rows_out),
             count(step.n_rejected),
-            f"{step.seconds:.1f}",
+            count(sum(step.set_aside.values())),
         ]
         for step in inputs.steps
     ]
-    header = ["Step", "Refused because", "Rows in", "Rows out", "Refused", "Seconds"]
+    header = ["Step", "Refused because", "Set aside because"]
+    header += ["Rows in", "Rows out", "Refused", "Set aside"]
     return [
-        table(header, rows, caption="What came in and what went on, step by step", n_text=2),
+        table(header, rows, caption="What came in and what went on, step by step", n_text=3),
         _paragraph(
-            "Rows out can be fewer than rows in without any being refused: caps and hold-outs "
-            "choose rows. Refused rows are kept, each with its reason, in the rejects table of "
-            "the step.",
+            "Rows in = rows out + refused + set aside. Caps and hold-outs set rows aside by "
+            "design; refused rows are kept, each with its reason, in the rejects table of the "
+            "step.",
             class_="note",
         ),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -39,18 +39,18 @@ def steps_markdown(steps: Sequence[StepCount]) -> str:
             count(step.rows_in),
             count(step.rows_out),
             count(step.n_rejected),
-            f"{step.seconds:.1f}",
-            reasons(step),
+            count(sum(step.set_aside.values())),
+            reasons({**step.rejects, **step.set_aside}),
         ]
         for step in steps
     ]
-    header = ["step", "rows in", "rows out", "refused", "seconds", "reasons"]
+    header = ["step", "rows in", "rows out", "refused", "set aside", "reasons"]
     return _markdown(header, rows, 1) if rows else "No steps were recorded."
 
 
-def reasons(step: StepCount) -> str:
-    """Why a step refused rows, most frequent first."""
-    ranked = sorted(step.rejects.items(), key=lambda item: (-item[1], item[0]))
+def reasons(counts: Mapping[str, int]) -> str:
+    """Why rows did not go on, most frequent first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return "; ".join(f"{reason}: {n:,}" for reason, n in ranked if n)
 
 

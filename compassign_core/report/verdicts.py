@@ -130,20 +130,24 @@ def unscored_verdict(n_rows: int, n_unscored: int) -> Verdict:
 
 
 def rejects_verdict(steps: Sequence[StepCount]) -> Verdict:
-    """Judge the step that refused the largest share of its rows."""
+    """Judge the step that refused the largest share of its rows as faulty."""
     name = "Rows refused on the way in"
-    rule = f"{_share_rule(REJECT_SHARES)} The step that refuses most counts."
+    rule = (
+        f"{_share_rule(REJECT_SHARES)} The step that refuses most counts; rows that the lab's own "
+        "curation leaves out do not."
+    )
     read = [step for step in steps if step.rows_in > 0]
     if not read:
         return _nothing(name, rule, "No step read any rows.")
-    worst = max(read, key=lambda step: step.n_rejected / step.rows_in)
-    share = worst.n_rejected / worst.rows_in
+    worst = max(read, key=lambda step: sum(step.faulty.values()) / step.rows_in)
+    faulty = sum(worst.faulty.values())
+    share = faulty / worst.rows_in
     status = graded(share, REJECT_SHARES)
-    if not worst.n_rejected:
-        return Verdict(name, status, "No row was refused.", rule)
-    reason = max(sorted(worst.rejects), key=lambda key: worst.rejects[key])
+    if not faulty:
+        return Verdict(name, status, "No row was refused as faulty.", rule)
+    reason = max(sorted(worst.faulty), key=lambda key: worst.faulty[key])
     finding = (
-        f"{worst.step} refused {worst.n_rejected:,} of {worst.rows_in:,} rows ({percent(share)}), "
+        f"{worst.step} refused {faulty:,} of {worst.rows_in:,} rows ({percent(share)}), "
         f"mostly for: {reason}."
     )
     advice = (

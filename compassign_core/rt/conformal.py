@@ -51,7 +51,7 @@ class Calibration:
 def t_quantiles(df: Floats, levels: Floats) -> Floats:
     """Half width of the central interval of a standard Student-t, ``(L, n)``."""
     distinct, inverse = np.unique(df, return_inverse=True)
-    return stdtrit(distinct[None, :], 0.5 + 0.5 * levels[:, None])[:, inverse]
+    return np.asarray(stdtrit(distinct[None, :], 0.5 + 0.5 * levels[:, None])[:, inverse])
 
 
 def calibrate(

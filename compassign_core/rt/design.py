@@ -85,12 +85,12 @@ def fit_design(columns: Sequence[str], raw: Floats, missing_indicator: bool) -> 
     missing = np.isnan(raw)
     present = (~missing).sum(axis=0)
     kept = np.flatnonzero(present > 0)
-    dropped = tuple(columns[i] for i in np.flatnonzero(present == 0))
+    dropped = tuple(columns[i] for i in np.flatnonzero(present == 0).tolist())
     raw, missing, present = raw[:, kept], missing[:, kept], present[kept]
     origin = raw[missing.argmin(axis=0), np.arange(kept.size)]
     centre = origin + np.where(missing, 0.0, raw - origin).sum(axis=0) / present
     imputed = missing.sum(axis=0).astype(np.int64)
-    names = tuple(columns[i] for i in kept)
+    names = tuple(columns[i] for i in kept.tolist())
     flagged = np.flatnonzero(imputed > 0) if missing_indicator else np.zeros(0, dtype=np.int64)
     shares = imputed[flagged] / max(raw.shape[0], 1)
     indicators = tuple(names[i] for i in flagged)

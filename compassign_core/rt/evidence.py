@@ -10,9 +10,12 @@ S = yc'yc - sum_j z_j²/(lam_j + lambda) and h = (d0 + n - 1)/2::
 that is, the density of the n - 1 contrasts of y, a multivariate t. One eigendecomposition makes
 every further evaluation a sum over (G, P) numbers.
 
-Groups whose retention times are all equal are left out of learning: such times were set, not
-measured (every real library has some), and a density of exact repeats is infinite at s0 = 0,
-which would drag the noise of all groups to nothing.
+Groups whose retention times are all equal are left out of learning: such times were set by hand,
+or fall into one scan of the instrument, and tell of its steps rather than of noise. The density of
+exact repeats is infinite at s0 = 0, so that a few of them would drag the noise of all groups to
+nothing: with them, the 95 % windows of the shipped lipid panel at cap 5 were 0.098 min wide
+(CRPS 0.0106), without them 0.060 min (0.0098). These groups are still fitted, with the noise
+learned from the others.
 """
 
 from __future__ import annotations
@@ -174,7 +177,7 @@ def _maximise(
 
 
 def _penalised(spectra: Spectra, penalty: float) -> Floats:
-    """S of each group, as a sum of positive terms: residual + lambda sum z²/(lam (lam + lambda))."""
+    """S of each group as positive terms: residual + lambda sum z²/(lam (lam + lambda))."""
     kept = spectra.eigenvalues > 0
     shrunk = np.divide(
         spectra.projected2,
@@ -182,7 +185,7 @@ def _penalised(spectra: Spectra, penalty: float) -> Floats:
         out=np.zeros_like(spectra.eigenvalues),
         where=kept,
     )
-    return spectra.residual + penalty * shrunk.sum(axis=1)
+    return np.asarray(spectra.residual + penalty * shrunk.sum(axis=1))
 
 
 def _value_and_gradient(spectra: Spectra, scalars: Scalars) -> tuple[float, Floats]:

@@ -28,7 +28,7 @@ def mae(error: Floats) -> float:
 
 def half_width(scale: Floats, df: Floats, level: float) -> Floats:
     """Half width of the central interval of nominal coverage `level`."""
-    return scale * stdtrit(df, 0.5 + 0.5 * level)
+    return np.asarray(scale * stdtrit(df, 0.5 + 0.5 * level))
 
 
 def coverage(error: Floats, half_widths: Floats) -> float:
@@ -43,7 +43,7 @@ def width(half_widths: Floats) -> float:
 
 def probability_integral(error: Floats, scale: Floats, df: Floats) -> Floats:
     """Predictive probability of a value below the observed one; uniform when calibrated."""
-    return stdtr(df, error / scale)
+    return np.asarray(stdtr(df, error / scale))
 
 
 def crps_student_t(error: Floats, scale: Floats, df: Floats) -> Floats:
@@ -78,4 +78,4 @@ def _standard_crps(z: Floats, df: Floats) -> Floats:
     weighted = df * np.exp(log_norm - 0.5 * (df - 1.0) * np.log1p(z**2 / df))
     spread = np.exp(betaln(0.5, df - 0.5) - 2.0 * betaln(0.5, 0.5 * df))
     inner = z * (2.0 * stdtr(df, z) - 1.0)
-    return inner + 2.0 * (weighted - np.sqrt(df) * spread) / (df - 1.0)
+    return np.asarray(inner + 2.0 * (weighted - np.sqrt(df) * spread) / (df - 1.0))

@@ -38,7 +38,7 @@ def publish(aside: Path, target: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.replace(aside, target)
+    aside.replace(target)
 
 
 def write_text(target: Path, text: str) -> None:

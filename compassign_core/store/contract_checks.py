@@ -61,9 +61,7 @@ def _values(
     if rules:
         sums = ", ".join(f"count(*) FILTER ({condition})" for condition, _ in rules)
         counts = connection.execute(f"SELECT count(*), {sums} FROM {source}").fetchall()[0]
-    broken = [
-        (count, *rule) for count, rule in zip(counts[1:], rules, strict=True) if count
-    ]
+    broken = [(count, *rule) for count, rule in zip(counts[1:], rules, strict=True) if count]
     if not broken:
         return CheckOutcome(
             COLUMN_CHECK, True, f"all {counts[0]:,} rows keep the {len(rules)} rules of the table."

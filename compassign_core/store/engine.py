@@ -6,19 +6,23 @@ Relations are bound to their connection, so everything in a process must share o
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import duckdb
 
 from compassign_core.contracts.settings.engine import EngineSettings
 
 
-@lru_cache(maxsize=None)
-def connect(settings: EngineSettings = EngineSettings()) -> duckdb.DuckDBPyConnection:
-    """The process's connection for these settings (opened on first use).
+def connect(settings: EngineSettings | None = None) -> duckdb.DuckDBPyConnection:
+    """The process's connection for these settings (opened on first use; None for the defaults).
 
     Results do not depend on the thread count: every written table has a total order.
     """
+    return _open(settings or EngineSettings())
+
+
+@cache
+def _open(settings: EngineSettings) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     connection.execute("SET memory_limit = ?", [settings.memory_limit])
     connection.execute("SET threads = ?", [settings.threads])

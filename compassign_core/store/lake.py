@@ -88,9 +88,7 @@ class StagedTable:
 def parquet_source(*paths: Path) -> TableSource:
     """SQL text that reads Parquet files by their own columns."""
     listed = ", ".join(quote_text(str(path)) for path in paths)
-    return TableSource(
-        f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)"
-    )
+    return TableSource(f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true)")
 
 
 class Lake:
@@ -152,9 +150,7 @@ class Lake:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def stage(
-        self, data: Any, table: TableContract | str, partition: Partition
-    ) -> StagedTable:
+    def stage(self, data: Any, table: TableContract | str, partition: Partition) -> StagedTable:
         """Write a table aside, cast and selected by its contract's column names.
 
         Parameters

@@ -18,15 +18,12 @@ from compassign_core.contracts.catalogue import contract as find_contract
 from compassign_core.contracts.catalogue import rejects_contract
 from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.contracts.errors import CheckFailed
-from compassign_core.contracts.rejects import StepResult
+from compassign_core.contracts.rejects import BY_RULE, StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.store.atomic import publish as rename_onto
 from compassign_core.store.lake import Lake, Partition, StagedTable
 
 STEP_FILE = "step.json"
-BY_RULE = ("status_not_kept", "sample_type_excluded")
-"""Reasons that follow from the lab's own curation, not from a fault in the data."""
-
 STEP_CHECKS = ("rows_are_accounted_for", "rejects_within_limit", "row_count_is_steady")
 
 
@@ -128,7 +125,12 @@ def stage_step(
             ).fetchall()
             counts = {reason: int(count) for reason, count in rows}
         report = StepReport(
-            name, result.rows_in, table.n_rows, counts, result.set_aside, result.notes,
+            name,
+            result.rows_in,
+            table.n_rows,
+            counts,
+            result.set_aside,
+            result.notes,
             table.seconds,
         )
         outcomes = [

@@ -54,9 +54,7 @@ def build_warehouse(lake: Path, target: Path) -> list[str]:
     return made
 
 
-def _add_view(
-    connection: duckdb.DuckDBPyConnection, lake: Path, contract: TableContract
-) -> bool:
+def _add_view(connection: duckdb.DuckDBPyConnection, lake: Path, contract: TableContract) -> bool:
     folders = "/".join(f"{dimension}=*" for dimension in contract.partitions)
     pattern = "/".join(part for part in (contract.name, folders, TABLE_FILE) if part)
     if not any(lake.glob(pattern)):

@@ -214,8 +214,8 @@ def inputs() -> ReportInputs:
             }
         ),
         steps=[
-            StepCount("lib_training", 139_232, 101_387, {"excluded by rule": 3_000}, 1.25),
-            StepCount("capped_training", 101_387, 11_758, {}, 0.5),
+            StepCount("lib_training", 139_232, 101_387, {"status_not_kept": 3_000}),
+            StepCount("capped_training", 101_387, 11_758, {}, {"beyond_cap_5": 89_629}),
         ],
         models={
             "partial_pooling": replace(card, calibrated=True, imputed={"IS_B_1_d7": 31}),

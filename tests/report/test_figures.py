@@ -155,7 +155,7 @@ def test_evaluation_markdown_has_one_row_per_model(inputs: ReportInputs) -> None
 
 def test_markdown_cells_cannot_break_their_table() -> None:
     hostile = "a|b\n| <script> [x](y) `z`"
-    written = steps_markdown([StepCount("s", 10, 8, {hostile: 2}, 0.1)])
+    written = steps_markdown([StepCount("s", 10, 8, {hostile: 2})])
     lines = written.splitlines()
     assert len(lines) == 3
     assert lines[2].replace("\\|", "").count("|") == 7
@@ -168,5 +168,5 @@ def test_markdown_of_nothing_says_so(without_held_out: ReportInputs) -> None:
 
 
 def test_reasons_stand_most_frequent_first() -> None:
-    step = StepCount("s", 10, 1, {"b": 2, "a": 2, "c": 5, "never": 0}, 0.1)
+    step = StepCount("s", 10, 1, {"b": 2, "a": 2, "c": 5, "never": 0})
     assert steps_markdown([replace(step)]).endswith("| c: 5; a: 2; b: 2 |")

@@ -158,5 +158,5 @@ def test_a_failed_save_leaves_the_last_good_model(
 
 
 def test_a_level_that_was_not_calibrated_is_refused(table: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="level=0.42"):
+    with pytest.raises(SettingsError, match=r"level=0\.42"):
         trained(table).level_index(0.42)

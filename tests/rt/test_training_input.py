@@ -146,7 +146,7 @@ def test_a_species_in_two_supercategories_is_an_error() -> None:
     table = rt_tables.simulate()
     table["species_cluster"] = table["species_cluster"].copy()
     table["species_cluster"][0] = 1 - table["species_cluster"][0]
-    with pytest.raises(InputError, match="1 value.s. of species have more than one"):
+    with pytest.raises(InputError, match=r"1 value\(s\) of species have more than one"):
         train(table)
 
 

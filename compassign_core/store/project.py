@@ -1,4 +1,4 @@
-"""Where this installation keeps its things, and the settings that all assets share.
+"""Where an installation keeps its things, and the settings that all of it shares.
 
 Everything hangs on one folder, the project root: the working directory, or COMPASSIGN_ROOT. The
 folder of `libraries.toml` is `data/` in it, or COMPASSIGN_DATA.
