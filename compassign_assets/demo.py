@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runner.run("prepare_library", Partition(lib))
             for cap in chosen.cap:
                 runner.run("train_and_evaluate", Partition(lib, cap))
-        runner.run("warehouse", Partition())
+        runner.run("refresh_warehouse", Partition())
     if runner.failures:
         for place, messages in runner.failures.items():
             print(f"\nFailed: {place}")

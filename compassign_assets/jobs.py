@@ -2,8 +2,6 @@
 
 import dagster as dg
 
-from compassign_assets.partitions import lib_cap_partitions, lib_partitions
-
 chemistry_job = dg.define_asset_job(
     "chemistry",
     selection=dg.AssetSelection.groups("chemistry"),
@@ -23,7 +21,6 @@ prepare_library_job = dg.define_asset_job(
         "ranked_training",
         "realtest_table",
     ),
-    partitions_def=lib_partitions,
     description="From the files of one export to the library's tables and its held-out peaks.",
 )
 training_tables_job = dg.define_asset_job(
@@ -31,19 +28,16 @@ training_tables_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "capped_training", "chemclass_training", "rt_table", "rt_table_csv"
     ),
-    partitions_def=lib_cap_partitions,
     description="From the ranking to the RT table of one library and cap.",
 )
 train_models_job = dg.define_asset_job(
     "train_models",
     selection=dg.AssetSelection.groups("models"),
-    partitions_def=lib_cap_partitions,
     description="All models of one library and cap.",
 )
 evaluate_models_job = dg.define_asset_job(
     "evaluate_models",
     selection=dg.AssetSelection.groups("evaluation"),
-    partitions_def=lib_cap_partitions,
     description="Predictions on held-out peaks, metrics, windows and the report.",
 )
 train_and_evaluate_job = dg.define_asset_job(
@@ -53,11 +47,10 @@ train_and_evaluate_job = dg.define_asset_job(
         | dg.AssetSelection.assets("rt_table_csv")
         | dg.AssetSelection.groups("models", "evaluation")
     ),
-    partitions_def=lib_cap_partitions,
     description="Everything of one library and cap, from the ranking to the report.",
 )
 warehouse_job = dg.define_asset_job(
-    "warehouse",
+    "refresh_warehouse",
     selection=dg.AssetSelection.assets("warehouse"),
     description="The database of views over the lake.",
 )

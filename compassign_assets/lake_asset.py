@@ -21,6 +21,7 @@ from compassign_assets.lineage import RECORDS, AssetRecord, code_version
 from compassign_assets.metadata import check_result, column_schema
 from compassign_assets.partitions import DEFINITIONS, read_key
 from compassign_core.contracts.catalogue import contract as find_contract
+from compassign_core.contracts.check_rules import RULES, is_blocking
 from compassign_core.contracts.errors import CheckFailed, CompassignError
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.store.contract_checks import contract_check_names
@@ -29,12 +30,6 @@ from compassign_core.store.project import Project, current_project
 from compassign_core.store.steps import STEP_CHECKS, stage_step
 
 OWNERS = ["team:compassign"]
-_WARNINGS = {
-    "row_count_is_steady",
-    "covariates_present",
-    "sample_sets_of_the_data_have_a_group",
-}
-"""Checks that warn; all others stop the data."""
 
 Inputs = Callable[[Project, Partition], Mapping[str, str]]
 Gathers = Mapping[str, Sequence[str]]
@@ -230,9 +225,9 @@ def _check_spec(
         return dg.AssetCheckSpec(
             name,
             asset=asset,
-            blocking=name not in _WARNINGS,
+            blocking=is_blocking(name),
             partitions_def=partitions,
-            description=name.replace("_", " ").capitalize() + ".",
+            description=RULES[name],
         )
 
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import compassign_core
@@ -123,14 +124,21 @@ def is_current(project: Project, name: str, partition: Partition) -> bool:
     return all(written.get(key) == value for key, value in expected.items())
 
 
+def upstream_first(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in an order in which each stands after all it reads, the same in every process."""
+    wanted = set(names)
+    graph = {name: sorted(RECORDS[name].upstream) for name in sorted(RECORDS)}
+    return tuple(name for name in TopologicalSorter(graph).static_order() if name in wanted)
+
+
 def stale(project: Project, names: Iterable[str], partition: Partition) -> tuple[str, ...]:
-    """Of `names`, upstream first, those to make again because they or their inputs changed."""
-    found: set[str] = set()
-    for name in names:
-        parents = found.intersection(RECORDS[name].upstream)
+    """Of `names`, those to make again because they or what they read changed, upstream first."""
+    found: list[str] = []
+    for name in upstream_first(names):
+        parents = set(found).intersection(RECORDS[name].upstream)
         if parents or not is_current(project, name, partition):
-            found.add(name)
-    return tuple(name for name in names if name in found)
+            found.append(name)
+    return tuple(found)
 
 
 def _read(project: Project, name: str, partition: Partition) -> dict[str, object]:

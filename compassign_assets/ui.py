@@ -13,22 +13,51 @@ from compassign_assets.report_server import HOST, report_port, serve_reports
 from compassign_core.store.project import current_project
 
 
+PATIENCE_S = 10
+"""Seconds that the orchestrator gets to end by itself."""
+
+
 def main() -> int:
     """Run until interrupted; returns the exit code of the orchestrator."""
     prepare_environment()
     port = os.environ.get("COMPASSIGN_UI_PORT", "3000")
-    serve_reports(current_project().root / "lake" / "rt_report")
+    try:
+        serve_reports(current_project().root / "lake" / "rt_report")
+    except OSError as error:
+        print(
+            f"Port {report_port()} on {HOST} is taken ({error.strerror}). Is `make ui` running "
+            "already? Otherwise set COMPASSIGN_REPORT_PORT to a free port.",
+            file=sys.stderr,
+        )
+        return 1
     print(f"UI:      http://{HOST}:{port}\nReports: http://{HOST}:{report_port()}", flush=True)
     command = [sys.executable, "-m", "dagster", "dev", "--host", HOST, "--port", port]
     # A session of its own, so that stopping reaches the webserver, daemon and code server alike.
     process = subprocess.Popen(command, start_new_session=True)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(process)
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        os.killpg(process.pid, signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return process.wait()
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the orchestrator's processes: asked first, then, since some linger, made to."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=PATIENCE_S)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
 
 
 if __name__ == "__main__":

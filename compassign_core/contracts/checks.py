@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from compassign_core.contracts.check_rules import is_blocking
+
 MAX_OFFENDERS = 20
 
 
@@ -21,7 +23,6 @@ class CheckOutcome:
     advice : what to do when it failed.
     offenders : the first `MAX_OFFENDERS` offending keys, one mapping a row.
     n_offenders : how many there are in all.
-    blocking : whether a failure must stop the data from going on.
     metrics : numbers worth plotting over time.
     """
 
@@ -31,8 +32,12 @@ class CheckOutcome:
     advice: str = ""
     offenders: Sequence[Mapping[str, Any]] = ()
     n_offenders: int = 0
-    blocking: bool = True
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def blocking(self) -> bool:
+        """Whether a failure must stop the data from going on, see `check_rules`."""
+        return is_blocking(self.name)
 
     def sentence(self) -> str:
         """The outcome as text, with the first offenders when there are any."""

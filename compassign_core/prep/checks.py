@@ -140,7 +140,6 @@ def covariates_present(connection: duckdb.DuckDBPyConnection, limit: float) -> C
                 :MAX_OFFENDERS
             ],
             len(high),
-            blocking=False,
             metrics={"worst_null_share": worst},
         )
 

@@ -14,8 +14,8 @@ from compassign_core.contracts.checks import MAX_OFFENDERS, CheckOutcome
 from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.rejects import StepResult
-from compassign_core.prep.species import csv_source, named_columns
-from compassign_core.prep.sql import columns_of, count_rows, first_rows, whole_number
+from compassign_core.prep.species import csv_source, named_columns, rows_of_lib
+from compassign_core.prep.sql import count_rows, first_rows, whole_number
 
 
 def build_comp_chem_mapping(
@@ -30,17 +30,15 @@ def build_comp_chem_mapping(
     CheckFailed
         when a comp has two chemicals; names the offenders.
     """
-    columns = named_columns(connection, file, {"comp": "comp_id", "chem": "chemical_id"})
+    wanted = {"comp": "comp_id", "chem": "chemical_id"}
+    columns = named_columns(connection, file, wanted, optional=["lib_id"])
     comp, chem = quote_name(columns["comp"]), quote_name(columns["chem"])
-    source = csv_source(file)
-    of_lib = ""
-    if "lib_id" in columns_of(connection, source):
-        of_lib = f"WHERE {whole_number('lib_id')} = {lib:d}"
     read = f"""
-        SELECT {comp} AS comp_text, {chem} AS chem_text,
-               {whole_number(comp)} AS comp_id, {whole_number(chem)} AS chem_id,
-               row_number() OVER (PARTITION BY {comp}, {chem}) AS place
-        FROM {source} {of_lib}"""
+        SELECT *, row_number() OVER (
+            PARTITION BY comp_id, chem_id ORDER BY comp_text, chem_text) AS place
+        FROM (SELECT {comp} AS comp_text, {chem} AS chem_text,
+                     {whole_number(comp)} AS comp_id, {whole_number(chem)} AS chem_id
+              FROM {csv_source(file)} WHERE {rows_of_lib(columns, "lib_id", lib)})"""
     good = "comp_id IS NOT NULL AND chem_id IS NOT NULL"
     offenders, total = first_rows(
         connection,
@@ -88,21 +86,19 @@ def build_library_compounds(
         empty = """(SELECT 0::BIGINT AS comp_id, '' AS name, 0.0::DOUBLE AS precursor_mz,
                            0.0::DOUBLE AS product_mz WHERE false)"""
         return StepResult(empty, rows_in=0)
-    columns = named_columns(connection, file, {"comp": "comp_id"})
-    source = csv_source(file)
-    present = columns_of(connection, source)
+    others = ["lib_id", "feature_name", "precursor_mz", "product_mz"]
+    columns = named_columns(connection, file, {"comp": "comp_id"}, optional=others)
 
     def optional(name: str) -> str:
-        return quote_name(name) if name in present else "NULL"
+        return quote_name(columns[name]) if name in columns else "NULL"
 
-    of_lib = f"WHERE {whole_number('lib_id')} = {lib:d}" if "lib_id" in present else ""
     read = f"""
         SELECT {quote_name(columns["comp"])} AS comp_text,
                {whole_number(quote_name(columns["comp"]))} AS comp_id,
                {optional("feature_name")} AS name,
                TRY_CAST({optional("precursor_mz")} AS DOUBLE) AS precursor_mz,
                TRY_CAST({optional("product_mz")} AS DOUBLE) AS product_mz
-        FROM {source} {of_lib}"""
+        FROM {csv_source(file)} WHERE {rows_of_lib(columns, "lib_id", lib)}"""
     return StepResult(
         f"(SELECT comp_id, name, precursor_mz, product_mz FROM ({read}) WHERE comp_id IS NOT NULL)",
         rows_in=count_rows(connection, f"({read})"),

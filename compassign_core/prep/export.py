@@ -115,16 +115,18 @@ def scan_export(libraries: Libraries, lib: int) -> StepResult:
 
 
 def _open(path: Path, shown: str) -> tuple[int, pa.Schema]:
+    """Rows and schema; every page is decoded, for a footer may be whole when a page is not."""
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            for _ in file.iter_batches():
+                pass
+            return file.metadata.num_rows, file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{shown} is not a readable Parquet file ({str(error).splitlines()[0]}); it is "
             f"{path.stat().st_size:,} bytes and was probably cut off while it was copied.",
             "copy this shard again from its source and repeat the run.",
         ) from error
-    with file:
-        return file.metadata.num_rows, file.schema_arrow
 
 
 def _need_columns(role: str, shown: str, present: list[str]) -> None:

@@ -17,7 +17,7 @@ from compassign_core.contracts.identifiers import first, quote_name
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.prep.keyed_hash import keyed_hash
-from compassign_core.prep.species import csv_source, named_columns
+from compassign_core.prep.species import csv_source, named_columns, rows_of_lib
 from compassign_core.prep.sql import count_rows, first_rows, whole_number
 from compassign_core.store.lake import ibis_source
 
@@ -74,16 +74,14 @@ def build_fold_assignment(
 
 
 def _given(connection: duckdb.DuckDBPyConnection, sets: str, split: Path, lib: int) -> str:
-    columns = named_columns(connection, split, {"sampleset": "sample_set_id", "fold": "fold"})
-    source = csv_source(split)
-    header = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
-    of_lib = f"WHERE {whole_number(quote_name('lib'))} = {lib:d}" if "lib" in header else ""
+    wanted = {"sampleset": "sample_set_id", "fold": "fold"}
+    columns = named_columns(connection, split, wanted, optional=["lib"])
     folds = f"""
         SELECT DISTINCT {whole_number(quote_name(columns["sampleset"]))} AS sampleset_id,
                lower(trim({quote_name(columns["fold"])})) AS fold
-        FROM {source} {of_lib}"""
+        FROM {csv_source(split)} WHERE {rows_of_lib(columns, "lib", lib)}"""
     others = connection.execute(
-        f"SELECT DISTINCT fold FROM ({folds}) WHERE fold IS NULL OR fold NOT IN ('train', 'test') "
+        f"SELECT DISTINCT coalesce(fold, '(empty)') FROM ({folds}) WHERE fold IS NULL OR fold NOT IN ('train', 'test') "
         "ORDER BY 1"
     ).fetchall()
     if others:

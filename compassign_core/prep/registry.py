@@ -18,6 +18,8 @@ from compassign_core.store.atomic import write_text
 
 KINDS = ("species", "supercategory")
 
+_RESTORE = "restore the file from version control; it is never edited by hand."
+
 
 def registry_file(folder: Path, lib: int) -> Path:
     """The registry of a library."""
@@ -35,22 +37,25 @@ def read_registry(file: Path) -> dict[str, dict[str, int]]:
     ids: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
     if not file.exists():
         return ids
-    with file.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.DictReader(lines), start=2):
-            kind, label, text = row.get("kind"), row.get("label"), row.get("id") or ""
-            known = ids.get(kind or "")
-            if known is None or not label or not text.isdigit():
-                raise InputError(
-                    f"{file.name}, line {number}: {row} is no registry entry.",
-                    "restore the file from version control; it is never edited by hand.",
-                )
-            if label in known or int(text) in known.values():
-                raise InputError(
-                    f"{file.name}, line {number}: label {label!r} or id {text} occurs twice.",
-                    "restore the file from version control; it is never edited by hand.",
-                )
-            known[label] = int(text)
+    for number, row in enumerate(_lines(file), start=2):
+        kind, label, text = row.get("kind"), row.get("label"), row.get("id") or ""
+        known = ids.get(kind or "")
+        if known is None or not label or not (text.isascii() and text.isdigit()):
+            raise InputError(f"{file.name}, line {number}: {row} is no registry entry.", _RESTORE)
+        if label in known or int(text) in known.values():
+            raise InputError(
+                f"{file.name}, line {number}: label {label!r} or id {text} occurs twice.", _RESTORE
+            )
+        known[label] = int(text)
     return ids
+
+
+def _lines(file: Path) -> list[dict[str, str]]:
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file.name} is no CSV text in UTF-8: {error}.", _RESTORE) from error
 
 
 def assign_ids(file: Path, labels: dict[str, Iterable[str]]) -> dict[str, dict[str, int]]:
@@ -74,7 +79,8 @@ def assign_ids(file: Path, labels: dict[str, Iterable[str]]) -> dict[str, dict[s
                 grown = True
         if grown:
             text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
+            # labels are quoted, for one may hold a line break of any kind
+            writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(("kind", "label", "id"))
             for kind in KINDS:
                 for label, number in sorted(ids[kind].items(), key=lambda item: item[1]):

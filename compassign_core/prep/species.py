@@ -7,6 +7,7 @@ the data is listed. Each is a check that blocks; ids come from the registry and 
 from __future__ import annotations
 
 from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -25,16 +26,34 @@ def csv_source(path: Path) -> str:
 
 
 def named_columns(
-    connection: duckdb.DuckDBPyConnection, path: Path, wanted: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    wanted: dict[str, str],
+    optional: Iterable[str] = (),
 ) -> dict[str, str]:
     """Physical names of wanted columns, matched without regard to case, spaces and edges.
+
+    Parameters
+    ----------
+    connection : the engine.
+    path : a CSV file.
+    wanted : columns that must be there, by the role they are returned under.
+    optional : columns that are returned under their own name where they are there.
 
     Raises
     ------
     InputError
-        when one is missing; names the file, the column and what is there.
+        when the file is no CSV, or a column is missing; names the file, the column and what is
+        there.
     """
-    present = columns_of(connection, csv_source(path))
+    try:
+        present = columns_of(connection, csv_source(path))
+    except duckdb.Error as error:
+        reason = " ".join(str(error).partition("\n\n")[0].split())
+        raise InputError(
+            f"{path.name} cannot be read as CSV: {reason}",
+            "save it as CSV in UTF-8, with one header line and as many cells in every line.",
+        ) from error
 
     def plain(name: str) -> str:
         return "_".join(name.strip().lower().split())
@@ -46,7 +65,13 @@ def named_columns(
             f"{path.name} lacks column {', '.join(missing)}; it has {', '.join(present)}.",
             "add the column, or name the right one in libraries.toml.",
         )
-    return {role: found[plain(name)] for role, name in wanted.items()}
+    roles = {**wanted, **{name: name for name in optional if name in found}}
+    return {role: found[plain(name)] for role, name in roles.items()}
+
+
+def rows_of_lib(columns: Mapping[str, str], name: str, lib: int) -> str:
+    """SQL condition that picks a library's rows of a CSV file; all when it has no such column."""
+    return f"{whole_number(quote_name(columns[name]))} = {lib:d}" if name in columns else "true"
 
 
 def build_species_mapping(
@@ -188,7 +213,6 @@ def mapping_checks(
                 advice,
                 offenders,
                 total,
-                blocking=name != "sample_sets_of_the_data_have_a_group",
             )
         )
     return outcomes

@@ -124,8 +124,11 @@ def sample_set_without_group(folder: Path, lib: int) -> Fault:
     metadata = layout.read_csv(layout.metadata_file(folder, lib))
     groups = [None, *metadata["group"].to_pylist()[1:]]
     _write_metadata(folder, lib, _with(metadata, "group", pa.array(groups, pa.string())))
-    return _stops(
-        "sample_set_without_group", "species_mapping", metadata["sample_set_id"][0].as_py()
+    return Fault(
+        "sample_set_without_group",
+        "species_mapping",
+        offenders=(metadata["sample_set_id"][0].as_py(),),
+        rejects={"group_missing": 1},
     )
 
 

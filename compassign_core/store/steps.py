@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compassign_core.contracts.catalogue import contract as find_contract
@@ -87,6 +88,10 @@ class StagedStep:
         if self.rejects is not None:
             rename_onto(self.rejects.aside, self.rejects.target)
         rename_onto(self.table.aside, self.table.target)
+        if self.rejects is None:
+            # A step that refuses nothing any more must not leave what it refused before.
+            name = rejects_contract(self.table.contract.name).name
+            self.lake.file(name, self.partition).unlink(missing_ok=True)
         return self.table.target
 
     def discard(self) -> None:
@@ -189,9 +194,14 @@ def rejects_within_limit(report: StepReport, max_share: float) -> CheckOutcome:
 
 def row_count_is_steady(report: StepReport, last_good: Path, share: float) -> CheckOutcome:
     """Warn when the number of rows moves by more than `share` against the last good file."""
-    before = pq.ParquetFile(last_good).metadata.num_rows if last_good.is_file() else None
+    try:
+        before = pq.ParquetFile(last_good).metadata.num_rows if last_good.is_file() else None
+    except pa.ArrowInvalid:
+        before = -1
     if before is None:
         text, steady = "first time this table is made.", True
+    elif before < 0:
+        text, steady = "the last file of this table could not be read; it is replaced.", False
     else:
         moved = abs(report.rows_out - before) / max(before, 1)
         steady = moved <= share
@@ -202,5 +212,4 @@ def row_count_is_steady(report: StepReport, last_good: Path, share: float) -> Ch
         text,
         "make sure that the export is complete; row_change_warning in libraries.toml sets the "
         "limit.",
-        blocking=False,
     )

@@ -1,0 +1,63 @@
+"""The rule behind every check, in a sentence for the UI and the docs, and which ones only warn.
+
+A check that is not a warning stops its table from being published.
+"""
+
+from __future__ import annotations
+
+WARNINGS = frozenset(
+    {
+        "row_count_is_steady",
+        "covariates_present",
+        "sample_sets_of_the_data_have_a_group",
+    }
+)
+"""Checks that are shown when they fail, and let the data go on."""
+
+RULES: dict[str, str] = {
+    "values_keep_the_contract": (
+        "Every value has its column's type and keeps its bounds: nothing required is missing, "
+        "retention times are finite and positive, labels are known ones."
+    ),
+    "key_is_unique": "Every key of the table occurs once, so that no join can multiply rows.",
+    "rows_are_accounted_for": "Rows read = rows kept + rows refused + rows set aside by design.",
+    "rejects_within_limit": (
+        "The share of rows refused as faulty stays below max_reject_share of the library."
+    ),
+    "row_count_is_steady": (
+        "The number of rows moves by at most row_change_warning against the last good table."
+    ),
+    "one_covariate_row_per_run": "Each injection has one set of covariates, or identical copies.",
+    "counts_as_stated": "The counts equal those that libraries.toml states for this library.",
+    "species_nested_in_supercategory": "Each species lies in exactly one supercategory.",
+    "sample_set_in_one_species": "Each sample set is listed once in the metadata.",
+    "sample_sets_of_the_data_are_listed": "Every sample set with peaks is in the metadata.",
+    "sample_sets_of_the_data_have_a_group": (
+        "Every sample set with peaks has a species and a supercategory; peaks of others are set "
+        "aside."
+    ),
+    "comp_in_one_chemical": "Each library entry is one chemical.",
+    "every_sample_set_has_one_fold": "A given split file puts every sample set in one fold.",
+    "no_test_sample_set": "No held-out sample set is among the rows that models train on.",
+    "pairs_match_support": (
+        "Every (species, comp) pair with training rows has exactly min(rows, cap) of them, and "
+        "the total is the support table's."
+    ),
+    "caps_nested": (
+        "The rows are the first ones of the library's one ranking, so cap 5 is part of cap 10, "
+        "and so on."
+    ),
+    "chemistry_counts_as_stated": (
+        "Rows sampled, with a chemical and with a class, before any hold-out, equal those that "
+        "libraries.toml states for this cap."
+    ),
+    "covariates_present": (
+        "No covariate is missing in more than covariate_null_warning of the rows."
+    ),
+    "every_row_judged": "Every model has judged every held-out row once, scored or not.",
+}
+
+
+def is_blocking(name: str) -> bool:
+    """Whether a failure of this check stops the data."""
+    return name not in WARNINGS
