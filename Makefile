@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
 	--constraint constraints.txt
 
-.PHONY: help demo ui test test-slow check format docs bench screenshots all-extras clean
+.PHONY: help demo ui test test-slow check format docs bench all-extras clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,9 +39,6 @@ docs: .venv/.run ## write docs/data-contracts.md from the contracts
 
 bench: .venv/.dev ## side-by-side measurements; results go to benchmarks/results/
 	@$(BIN)/python -m benchmarks.ridge
-
-screenshots: .venv/.dev ## take the pictures of docs/images (needs Chromium and a finished demo)
-	@$(BIN)/python -m docs.screenshots
 
 all-extras: .venv/.dev ## also install what later stages need: torch (CPU build) and PyMC
 	@$(PIP) "torch" && $(PIP) --editable ".[bayes,regressor]" && $(BIN)/python -m pip check

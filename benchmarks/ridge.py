@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=Path("benchmark_ridge.json"))
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/ridge.json"))
     options = parser.parse_args()
     result = measure(options.groups, options.rows, options.features, options.seed, options.repeats)
     print(f"{result['groups']} groups, {result['rows']} rows, {result['features']} features")
@@ -145,6 +145,7 @@ def main() -> None:
     print(f"  {'speed-up of the fit':<20}{result['speed_up']:>10.1f} ×")
     for name, value in result["largest_difference"].items():
         print(f"  largest difference of {name}: {value:.2g}")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """`python -m compassign_assets.contract_docs`: write docs/data-contracts.md from the code.
 
-The page is made of the table contracts, the lineage records and the check specifications, so that
-it cannot say anything else than the code does; a test fails when the committed page is old. It
-names no library and no path of a machine, so equal code gives equal text.
+The page is made of the table contracts, the lineage records, and the checks with their rules, so
+that it cannot say anything else than the code does; a test fails when the committed page is old.
+It names no library and no path of a machine, so equal code gives equal text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import dagster as dg
 from compassign_assets.definitions import defs
 from compassign_assets.lineage import RECORDS, AssetRecord
 from compassign_core.contracts.catalogue import CONTRACTS
+from compassign_core.contracts.check_rules import RULES
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import REJECT_COLUMNS
 from compassign_core.contracts.tables import COVARIATE_PREFIXES, Column, TableContract
@@ -22,36 +23,6 @@ from compassign_core.store.atomic import write_text
 from compassign_core.store.project import current_project
 
 PAGE = "docs/data-contracts.md"
-
-CHECKS: dict[str, str] = {
-    "values_keep_the_contract": "Every column keeps its nulls, bounds and allowed values; numbers "
-    "are finite.",
-    "key_is_unique": "The key occurs once.",
-    "rows_are_accounted_for": "Rows read = rows kept + rows refused + rows set aside; a step that "
-    "summarises is exempt.",
-    "rejects_within_limit": "No more than `max_reject_share` of the rows are refused as faulty; "
-    "the lab's own curation does not count.",
-    "row_count_is_steady": "The number of rows moved by no more than `row_change_warning` against "
-    "the last good file.",
-    "one_covariate_row_per_run": "An injection has one set of covariates.",
-    "counts_as_stated": "Counts are those stated in `libraries.toml`.",
-    "species_nested_in_supercategory": "A species lies in one supercategory.",
-    "sample_set_in_one_species": "A sample set is listed once in the metadata.",
-    "sample_sets_of_the_data_are_listed": "Every sample set with peaks is in the metadata.",
-    "sample_sets_of_the_data_have_a_group": "Every sample set with peaks has a species and a "
-    "supercategory.",
-    "every_sample_set_has_one_fold": "A split file gives every sample set one fold.",
-    "comp_in_one_chemical": "A library entry has one chemical.",
-    "no_test_sample_set": "No row of a held-out sample set is among the training rows.",
-    "pairs_match_support": "Every (species, comp) pair has exactly min(rows, cap) rows.",
-    "caps_nested": "The rows are the first of the library's one ranking, so caps are nested.",
-    "chemistry_counts_as_stated": "Rows sampled, with a chemical and with a class are those stated "
-    "in `libraries.toml`.",
-    "covariates_present": "No covariate is missing in more than `covariate_null_warning` of the "
-    "rows.",
-    "every_row_judged": "Each model judged every held-out row once, scored or marked as unscored.",
-}
-"""What each check says, for readers; a check without a sentence here cannot be documented."""
 
 _DIMENSIONS = {(): "one file", ("lib_id",): "library", ("lib_id", "row_cap"): "library × cap"}
 
@@ -112,7 +83,9 @@ def _table_section(contract: TableContract, record: AssetRecord) -> str:
         ("Column", "Type", "Unit", "Null", "Bounds", "Meaning"),
         [_column_row(column) for column in contract.columns],
     )
-    return f"### {contract.name}\n\n{contract.description}\n\n" + "\n".join(facts) + f"\n\n{columns}"
+    return (
+        f"### {contract.name}\n\n{contract.description}\n\n" + "\n".join(facts) + f"\n\n{columns}"
+    )
 
 
 def _checks_of(name: str) -> str:
@@ -162,7 +135,7 @@ def _rejects_section() -> str:
 
 def _files_section(records: Iterable[AssetRecord]) -> str:
     rows = [
-        (f"`{r.name}`", _DIMENSIONS[r.dimensions], f"`{r.file}`", _names(r.upstream))
+        (f"`{r.name}`", _DIMENSIONS[r.dimensions], f"`{r.file}`", _names(r.upstream) or "the lake")
         for r in records
     ]
     return (
@@ -180,15 +153,14 @@ def _checks_section(tables: Iterable[str]) -> str:
     rows = [
         (
             f"`{check}`",
-            CHECKS[check],
+            RULES[check],
             "stops" if blocking else "warns",
             "every table" if len(guarded) == n_tables else _names(guarded),
         )
         for check, (blocking, guarded) in used.items()
     ]
     return (
-        "## Checks\n\n"
-        f"{_markdown_table(('Check', 'What it says', 'On failure', 'Tables'), rows)}"
+        f"## Checks\n\n{_markdown_table(('Check', 'What it says', 'On failure', 'Tables'), rows)}"
     )
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from compassign_assets.environment import prepare_environment
+from compassign_core.contracts.errors import CompassignError
 
 DEMO_LIBS = (100, 101, 109)
 DEMO_CAPS = (5, 100)
@@ -38,10 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     _show_progress()
 
-    # Imported late: the environment must be set before the orchestrator loads.
-    from compassign_assets.runner import Runner
-    from compassign_assets.summary import print_summary
-    from compassign_core.store.lake import Partition
+    # Imported late: the environment must be set before the orchestrator loads, and loading reads
+    # libraries.toml, whose faults are the user's to mend.
+    try:
+        from compassign_assets.runner import Runner
+        from compassign_assets.summary import print_summary
+        from compassign_core.store.lake import Partition
+    except CompassignError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
 
     print("CompAssign: from export to retention-time windows", flush=True)
     with Runner() as runner:

@@ -108,7 +108,7 @@ def table_asset(
                 raise failure(error) from error
             yield from map(check_result, staged.outcomes)
             if staged.failed:
-                staged.discard()
+                staged.refuse()
                 raise failure(CheckFailed(contract.name, staged.failed))
             yield dg.Output(staged)
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from compassign_assets.jobs import prepare_library_job
 from compassign_assets.sensors import lib_tags
+from compassign_core.contracts.errors import SettingsError
 from compassign_core.contracts.settings.libraries import LibrarySettings
 from compassign_core.store.project import current_project
 
@@ -35,6 +36,15 @@ def _schedule(lib: int, library: LibrarySettings) -> dg.ScheduleDefinition:
     return rebuild
 
 
-SCHEDULES = [
-    _schedule(lib, library) for lib, library in current_project().libraries.library.items()
-]
+def _checked(lib: int, library: LibrarySettings) -> dg.ScheduleDefinition:
+    try:
+        return _schedule(lib, library)
+    except dg.DagsterInvalidDefinitionError as error:
+        raise SettingsError(
+            f"libraries.toml, [library.{lib}]: schedule.cron {library.schedule.cron!r} is no cron "
+            f"schedule ({error}).",
+            'write five fields: minute, hour, day, month, weekday, for example "0 2 * * *".',
+        ) from error
+
+
+SCHEDULES = [_checked(lib, library) for lib, library in current_project().libraries.library.items()]

@@ -12,7 +12,6 @@ from compassign_assets.environment import prepare_environment
 from compassign_assets.report_server import HOST, report_port, serve_reports
 from compassign_core.store.project import current_project
 
-
 PATIENCE_S = 10
 """Seconds that the orchestrator gets to end by itself."""
 

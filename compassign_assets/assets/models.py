@@ -10,7 +10,12 @@ import dagster as dg
 
 from compassign_assets.lake_asset import FileResult, file_asset
 from compassign_assets.lineage import expected_lineage
-from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
+from compassign_core.contracts.settings.rt import (
+    MODEL_DESCRIPTIONS,
+    MODEL_KINDS,
+    RidgeSettings,
+    WindowSettings,
+)
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
 
@@ -38,8 +43,8 @@ def _coefficients(kind: str, settings: RidgeSettings) -> dg.AssetsDefinition:
         kinds={"numpy", "scipy"},
         inputs=inputs,
         description=(
-            f"Coefficient summaries of {kind}: posterior means and covariances per "
-            f"({settings.group_col}, comp), with the correction of its windows. They score in "
+            f"{MODEL_DESCRIPTIONS[kind]} Coefficient summaries: posterior means and covariances "
+            f"per ({settings.group_col}, comp), with the correction of the windows; they score in "
             "production without a sampler."
         ),
         pool="train",

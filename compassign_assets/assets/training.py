@@ -28,7 +28,9 @@ def _prep_and_expected(project: Project, partition: Partition) -> Mapping[str, s
     return {**_prep(project, partition), "expected": expected}
 
 
-@table_asset(group="training", packages=("prep",), inputs=_prep)
+@table_asset(
+    group="training", packages=("prep",), checks=("every_sample_set_has_one_fold",), inputs=_prep
+)
 def fold_assignment(
     project: Project,
     partition: Partition,

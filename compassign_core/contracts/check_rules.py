@@ -37,7 +37,7 @@ RULES: dict[str, str] = {
         "aside."
     ),
     "comp_in_one_chemical": "Each library entry is one chemical.",
-    "every_sample_set_has_one_fold": "A given split file puts every sample set in one fold.",
+    "every_sample_set_has_one_fold": "Every sample set with peaks is in one fold, train or test.",
     "no_test_sample_set": "No held-out sample set is among the rows that models train on.",
     "pairs_match_support": (
         "Every (species, comp) pair with training rows has exactly min(rows, cap) of them, and "

@@ -21,8 +21,14 @@ REJECT_COLUMNS: tuple[Column, ...] = (
 """Columns of every rejects table; ids are text because a rejected id may be unreadable."""
 
 
-BY_RULE = ("status_not_kept", "sample_type_excluded")
-"""Reasons that follow from the lab's own curation, not from a fault in the data."""
+BY_RULE = (
+    "status_not_kept",
+    "sample_type_excluded",
+    "comp_without_chemical",
+    "chemical_without_class",
+    "smiles_missing",
+)
+"""Reasons that follow from the lab's own curation and settings, not from a fault in the data."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def build_run_covariates(
     """
     source, label, where = _source(connection, manifest, folder, lib)
     covariates = sorted(filter(is_covariate, columns_of(connection, source)))
+    numbers = ", ".join(f"CAST({quote_name(c)} AS DOUBLE) AS {quote_name(c)}" for c in covariates)
     read = f"""
         SELECT CAST(sample_set_id AS VARCHAR) AS sampleset_text,
                CAST(task_id AS VARCHAR) AS task_text,
@@ -55,7 +56,7 @@ def build_run_covariates(
                {whole_number("task_id")} AS task_id,
                {label} AS species_matrix_type,
                {shown_path(folder)} AS source_file,
-               {", ".join(f"CAST({quote_name(c)} AS DOUBLE) AS {quote_name(c)}" for c in covariates)}
+               {numbers}
         FROM {source} {where}"""
     key = names(RUN_JOIN_KEY)
     # A non-finite standard is a missing one; the model imputes it and counts it.

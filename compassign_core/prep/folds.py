@@ -54,7 +54,10 @@ def build_fold_assignment(
         JOIN {species_mapping} AS mapping USING (sampleset_id))"""
     rows_in = count_rows(connection, sets)
     if split is not None:
-        return StepResult(_given(connection, sets, split, lib), rows_in)
+        given = _given(connection, sets, split, lib)
+        return StepResult(given, rows_in).with_checks(
+            lambda source: one_fold_each(connection, sets, source, split.name)
+        )
     table = keyed_hash(ibis_source(connection, sets), ["sampleset_id"], settings.seed)
     by_species = ibis.window(group_by="species")
     table = table.mutate(
@@ -68,8 +71,9 @@ def build_fold_assignment(
     n_test = ibis.ifelse(
         table.n_sets < 2, 0, ibis.greatest(1, ibis.least(wanted, table.n_sets - 1))
     )
-    return StepResult(
-        table.mutate(fold=ibis.ifelse(table.place < n_test, "test", "train")), rows_in
+    table = table.mutate(fold=ibis.ifelse(table.place < n_test, "test", "train"))
+    return StepResult(table, rows_in).with_checks(
+        lambda source: one_fold_each(connection, sets, source, "drawn by keyed hash")
     )
 
 
@@ -81,31 +85,43 @@ def _given(connection: duckdb.DuckDBPyConnection, sets: str, split: Path, lib: i
                lower(trim({quote_name(columns["fold"])})) AS fold
         FROM {csv_source(split)} WHERE {rows_of_lib(columns, "lib", lib)}"""
     others = connection.execute(
-        f"SELECT DISTINCT coalesce(fold, '(empty)') FROM ({folds}) WHERE fold IS NULL OR fold NOT IN ('train', 'test') "
-        "ORDER BY 1"
+        f"""SELECT DISTINCT coalesce(fold, '(empty)') FROM ({folds})
+            WHERE fold IS NULL OR fold NOT IN ('train', 'test') ORDER BY 1"""
     ).fetchall()
     if others:
         raise InputError(
             f"{split.name}: fold {first([row[0] for row in others])} is neither train nor test.",
             "write train or test in the column fold.",
         )
+    outcome = one_fold_each(connection, sets, f"({folds})", split.name)
+    if not outcome.passed:
+        raise CheckFailed("fold_assignment", [outcome])
+    return f"(SELECT * FROM {sets} JOIN ({folds}) USING (sampleset_id))"
+
+
+def one_fold_each(
+    connection: duckdb.DuckDBPyConnection, sets: str, folds: str, where: str
+) -> CheckOutcome:
+    """Whether every sample set with peaks has exactly one fold.
+
+    Parameters
+    ----------
+    connection : the engine.
+    sets, folds : SQL text of tables with `sampleset_id`, the second with `fold`.
+    where : where the folds come from, for the message.
+    """
     query = f"""
         SELECT sampleset_id, count(fold) AS n_folds
-        FROM {sets} LEFT JOIN ({folds}) USING (sampleset_id)
+        FROM (SELECT sampleset_id FROM {sets}) LEFT JOIN {folds} AS folds USING (sampleset_id)
         GROUP BY 1 HAVING count(fold) <> 1"""
     offenders, total = first_rows(connection, query, MAX_OFFENDERS)
-    if total:
-        raise CheckFailed(
-            "fold_assignment",
-            [
-                CheckOutcome(
-                    "every_sample_set_has_one_fold",
-                    False,
-                    f"{total:,} sample sets have no fold, or two, in {split.name}.",
-                    "list every sample set once, with train or test.",
-                    offenders,
-                    total,
-                )
-            ],
-        )
-    return f"(SELECT * FROM {sets} JOIN ({folds}) USING (sampleset_id))"
+    return CheckOutcome(
+        "every_sample_set_has_one_fold",
+        total == 0,
+        f"{total:,} sample sets have no fold, or two, in {where}."
+        if total
+        else f"every sample set has one fold ({where}).",
+        "list every sample set once, with train or test.",
+        offenders,
+        total,
+    )

@@ -67,7 +67,8 @@ def build_lib_training(
                     WHEN row_number() OVER (
                         PARTITION BY {names(("reason", *_PAIR), "judged")}
                         ORDER BY judged.run_order, judged.sample_type, judged.cpd_group,
-                                 judged.species_matrix_type, judged.source_file) > 1 THEN 'duplicate_row'
+                                 judged.species_matrix_type, judged.source_file) > 1
+                        THEN 'duplicate_row'
                END AS verdict
         FROM ({judged}) AS judged LEFT JOIN ({repeated}) AS repeated USING ({names(_PAIR)})"""
     any_repeated = count_rows(connection, f"({repeated})") > 0

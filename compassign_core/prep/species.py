@@ -6,8 +6,8 @@ the data is listed. Each is a check that blocks; ids come from the registry and 
 
 from __future__ import annotations
 
-from functools import partial
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import duckdb

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from compassign_core.contracts.settings.rt import MODEL_KINDS
+from compassign_core.contracts.settings.rt import MODEL_DESCRIPTIONS
 from compassign_core.contracts.tables import is_covariate
 from compassign_core.report.inputs import ModelCard, StepCount
 from compassign_core.rt.summaries import CoefficientSummaries
@@ -26,21 +26,6 @@ STEPS = (
     "realtest_table",
 )
 """Preparation steps shown in a report, in the order of the data."""
-
-DESCRIPTIONS = {
-    "supercategory_ridge": (
-        "Ridge on the standards per (supercategory, compound); slope penalty and noise prior are "
-        "learned from the data."
-    ),
-    "supercategory_ridge_fixed": (
-        "The same ridge with the penalty of the published models (3e-4 min²), for comparison."
-    ),
-    "supercategory_mean": (
-        "Mean retention time per (supercategory, compound), without standards: what a fixed "
-        "window list does."
-    ),
-}
-assert set(DESCRIPTIONS) == set(MODEL_KINDS)
 
 
 def step_counts(lake: Lake, partition: Partition) -> list[StepCount]:
@@ -68,7 +53,7 @@ def model_card(model: CoefficientSummaries) -> ModelCard:
     """What a reader should know about a trained model."""
     has_slopes = model.feature_names.size > 0
     return ModelCard(
-        description=DESCRIPTIONS.get(model.model, model.model),
+        description=MODEL_DESCRIPTIONS[model.model],
         lambda_slopes=model.lambda_slopes if has_slopes else None,
         noise_df0=model.noise_df0,
         noise_scale0=model.noise_scale0,

@@ -34,8 +34,8 @@ def violations(
     return outcomes
 
 
-def _rules(column: Column) -> list[tuple[str, str]]:
-    """(SQL condition that a row *breaks* the rule, the rule in words)."""
+def _rules(column: Column) -> list[tuple[str, str, str]]:
+    """(SQL condition that a row *breaks* the rule, the rule in words, the column)."""
     name = quote_name(column.name)
     rules = []
     if not column.nullable:
@@ -50,7 +50,7 @@ def _rules(column: Column) -> list[tuple[str, str]]:
     if column.values:
         allowed = ", ".join(quote_text(value) for value in column.values)
         rules.append((f"{name} NOT IN ({allowed})", f"{column.name} is none of {allowed}"))
-    return rules
+    return [(condition, words, column.name) for condition, words in rules]
 
 
 def _values(
@@ -59,15 +59,18 @@ def _values(
     rules = [rule for column in contract.columns for rule in _rules(column)]
     counts: tuple[int, ...] = (0,)
     if rules:
-        sums = ", ".join(f"count(*) FILTER ({condition})" for condition, _ in rules)
+        sums = ", ".join(f"count(*) FILTER ({condition})" for condition, _, _ in rules)
         counts = connection.execute(f"SELECT count(*), {sums} FROM {source}").fetchall()[0]
     broken = [(count, *rule) for count, rule in zip(counts[1:], rules, strict=True) if count]
     if not broken:
         return CheckOutcome(
             COLUMN_CHECK, True, f"all {counts[0]:,} rows keep the {len(rules)} rules of the table."
         )
-    either = " OR ".join(f"({condition})" for _, condition, _ in broken)
-    shown = ", ".join(quote_name(name) for name in contract.names()[:8])
+    either = " OR ".join(f"({condition})" for _, condition, _, _ in broken)
+    wrong = [name for _, _, _, name in broken]
+    shown = ", ".join(quote_name(n) for n in dict.fromkeys((*contract.key, *wrong)))
+    # a row may break several rules
+    n_rows = connection.execute(f"SELECT count(*) FROM {source} WHERE {either}").fetchall()[0][0]
     cursor = connection.execute(
         f"SELECT {shown} FROM {source} WHERE {either} ORDER BY ALL LIMIT {MAX_OFFENDERS}"
     )
@@ -76,10 +79,10 @@ def _values(
     return CheckOutcome(
         COLUMN_CHECK,
         False,
-        "; ".join(f"{words} in {count:,} rows" for count, _, words in broken) + ".",
+        "; ".join(f"{words} in {count:,} rows" for count, _, words, _ in broken) + ".",
         "correct these rows in the source, or refuse them with a reason.",
         offenders,
-        sum(count for count, _, _ in broken),
+        n_rows,
     )
 
 

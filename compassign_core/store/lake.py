@@ -25,7 +25,7 @@ from compassign_core.contracts.catalogue import contract as find_contract
 from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.contracts.errors import ContractError, MissingArtifactError
 from compassign_core.contracts.identifiers import check_artifact_name, quote_name, quote_text
-from compassign_core.contracts.tables import TableContract, is_covariate
+from compassign_core.contracts.tables import Column, TableContract, is_covariate
 from compassign_core.store.atomic import publish as rename_onto
 from compassign_core.store.atomic import stage_path
 from compassign_core.store.contract_checks import violations
@@ -205,12 +205,13 @@ class Lake:
         if isinstance(data, str):
             yield data
             return
-        if isinstance(data, ibis.Table):
-            yield f"({ibis.to_sql(data, dialect='duckdb')})"
-            return
         name = "staged_" + hashlib.sha256(str(time.perf_counter_ns()).encode()).hexdigest()[:16]
-        if isinstance(data, duckdb.DuckDBPyRelation):
-            data.create_view(name, replace=True)
+        if isinstance(data, duckdb.DuckDBPyRelation | ibis.Table):
+            if isinstance(data, ibis.Table):
+                engine = ibis.duckdb.from_connection(self.connection)
+                engine.create_view(name, data)  # registers tables in memory, too
+            else:
+                data.create_view(name, replace=True)
             try:
                 yield name
             finally:
@@ -226,7 +227,7 @@ class Lake:
 
     def _write(self, view: str, contract: TableContract, aside: Path) -> None:
         described = self.connection.execute(f"DESCRIBE SELECT * FROM {view}").fetchall()
-        present = [row[0] for row in described]
+        present = {row[0]: row[1] for row in described}
         missing = [name for name in contract.names() if name not in present]
         if missing:
             raise ContractError(
@@ -234,10 +235,7 @@ class Lake:
                 f"{', '.join(present)}.",
                 "the step that makes this table must produce every column of its contract.",
             )
-        columns = [
-            f"CAST({quote_name(c.name)} AS {c.type}) AS {quote_name(c.name)}"
-            for c in contract.columns
-        ]
+        columns = [_cast(column, present[column.name]) for column in contract.columns]
         if contract.covariates:
             columns += [
                 f"CAST({quote_name(name)} AS DOUBLE) AS {quote_name(name)}"
@@ -255,6 +253,18 @@ class Lake:
                 f"{contract.name}: a value does not fit its column's type: {error}.",
                 "look up the value in the source named by source_file and correct it there.",
             ) from error
+
+
+def _cast(column: Column, given: str) -> str:
+    """SQL of a column in its contract's type; a fraction is no whole number, and not rounded."""
+    name = quote_name(column.name)
+    cast = f"CAST({name} AS {column.type})"
+    if column.type == "BIGINT" and "INT" not in given:
+        number = f"TRY_CAST({name} AS DOUBLE)"
+        # text that is no number makes the cast fail, and stands in the engine's message
+        fault = f"concat({quote_text(column.name)}, ' ', {name}, ' is no whole number')"
+        cast = f"CASE WHEN {number} <> floor({number}) THEN CAST({fault} AS BIGINT) ELSE {cast} END"
+    return f"{cast} AS {name}"
 
 
 def ibis_table(connection: duckdb.DuckDBPyConnection, *paths: Path) -> ibis.Table:

@@ -25,6 +25,8 @@ from compassign_core.store.atomic import publish as rename_onto
 from compassign_core.store.lake import Lake, Partition, StagedTable
 
 STEP_FILE = "step.json"
+REFUSED_FILE = "refused_attempt.parquet"
+"""Rejects of the last attempt that was not published, beside the rejects of the last good one."""
 STEP_CHECKS = ("rows_are_accounted_for", "rejects_within_limit", "row_count_is_steady")
 
 
@@ -83,10 +85,11 @@ class StagedStep:
             when a blocking check failed; nothing is replaced.
         """
         if self.failed:
-            self.discard()
+            self.refuse()
             raise CheckFailed(self.table.contract.name, self.failed)
         if self.rejects is not None:
             rename_onto(self.rejects.aside, self.rejects.target)
+            self.rejects.target.with_name(REFUSED_FILE).unlink(missing_ok=True)
         rename_onto(self.table.aside, self.table.target)
         if self.rejects is None:
             # A step that refuses nothing any more must not leave what it refused before.
@@ -94,11 +97,11 @@ class StagedStep:
             self.lake.file(name, self.partition).unlink(missing_ok=True)
         return self.table.target
 
-    def discard(self) -> None:
-        """Remove what was written aside."""
+    def refuse(self) -> None:
+        """Remove the table written aside, and keep its rejects for whoever mends the source."""
         self.table.discard()
         if self.rejects is not None:
-            self.rejects.discard()
+            rename_onto(self.rejects.aside, self.rejects.target.with_name(REFUSED_FILE))
 
 
 def stage_step(
@@ -186,8 +189,8 @@ def rejects_within_limit(report: StepReport, max_share: float) -> CheckOutcome:
         share <= max_share,
         f"{share:.2%} of {judged:,} rows were refused as faulty ({reasons}); the limit is "
         f"{max_share:.0%}.",
-        f"look at the table {report.step}_rejects, mend the source files it names, or raise "
-        "max_reject_share of the library in libraries.toml.",
+        f"look at {REFUSED_FILE} in the folder of {report.step}_rejects, mend the source files it "
+        "names, or raise max_reject_share of the library in libraries.toml.",
         metrics={"reject_share": share},
     )
 

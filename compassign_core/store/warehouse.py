@@ -87,9 +87,15 @@ def query(warehouse: Path, sql: str, limit: int | None = None) -> QueryResult:
 
     Raises
     ------
+    MissingArtifactError
+        when the warehouse has not been built.
     InputError
         when the query is wrong; the engine's message is passed on.
     """
+    if not warehouse.is_file():
+        raise MissingArtifactError(
+            f"there is no {warehouse.name} yet.", "run `make demo` first, or materialise warehouse."
+        )
     connection = duckdb.connect(str(warehouse), read_only=True)
     try:
         cursor = connection.execute(sql)

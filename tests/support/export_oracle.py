@@ -118,6 +118,18 @@ def rows_of_fold(export: Export, folds: Mapping[int, str], fold: str = "test") -
     return sum(pair_rows(export, folds, fold).values())
 
 
+def chemicals(export: Export) -> dict[int, int]:
+    """Chemical of every comp that has one."""
+    with duckdb.connect() as db:
+        return dict(
+            db.sql(
+                f"SELECT CAST(comp_id AS BIGINT), CAST(chemical_id AS BIGINT) "
+                f"FROM {_csv(export.comp_chem)} WHERE chemical_id IS NOT NULL "
+                f"AND CAST(lib_id AS BIGINT) = {export.lib}"
+            ).fetchall()
+        )
+
+
 def chemistry_at_cap(
     export: Export,
     cap: int,
@@ -130,14 +142,7 @@ def chemistry_at_cap(
     ----------
     with_class : chemical ids that have a class.
     """
-    with duckdb.connect() as db:
-        chemical = dict(
-            db.sql(
-                f"SELECT CAST(comp_id AS BIGINT), CAST(chemical_id AS BIGINT) "
-                f"FROM {_csv(export.comp_chem)} WHERE chemical_id IS NOT NULL "
-                f"AND CAST(lib_id AS BIGINT) = {export.lib}"
-            ).fetchall()
-        )
+    chemical = chemicals(export)
     classed = {comp for comp, chem in chemical.items() if chem in set(with_class)}
     kept = [(comp, min(n, cap)) for (_, comp), n in pair_rows(export, folds).items()]
     return (
@@ -166,6 +171,23 @@ def covariate_nulls(export: Export) -> dict[str, int]:
         nulls = ", ".join(f'count(*) - count("{name}")' for name in columns)
         (row,) = db.sql(f"SELECT {nulls} FROM {source}").fetchall()
     return dict(zip(columns, row, strict=True))
+
+
+def runs_with_covariates(export: Export) -> int:
+    """Distinct (sample set, task, label) of the covariate shards; the label is the folder's."""
+    with duckdb.connect() as db:
+        return _number(
+            db,
+            "SELECT count(DISTINCT (sample_set_id, task_id, "
+            "split_part(split_part(filename, 'species_matrix_type=', 2), '/', 1))) FROM "
+            f"read_parquet('{export.covariates}', hive_partitioning = false, filename = true)",
+        )
+
+
+def listed_sample_sets(export: Export) -> int:
+    """Lines of the metadata."""
+    with duckdb.connect() as db:
+        return _number(db, f"SELECT count(*) FROM {_csv(export.metadata)}")
 
 
 def sample_sets(export: Export) -> list[int]:

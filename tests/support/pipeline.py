@@ -116,9 +116,7 @@ class Pipeline:
 
     def folds(self) -> dict[int, str]:
         """Fold of every sample set."""
-        return dict(
-            self.rows(f"SELECT sampleset_id, fold FROM {self.source('fold_assignment')}")
-        )
+        return dict(self.rows(f"SELECT sampleset_id, fold FROM {self.source('fold_assignment')}"))
 
     def stage(self, table: str, cap: int | None = None) -> StagedStep:
         """Make a table and check it, without publishing it."""
@@ -254,9 +252,7 @@ def _chem_descriptors(p: Pipeline, _cap: int | None) -> StepResult:
 
 
 def _chem_classes(p: Pipeline, _cap: int | None) -> StepResult:
-    return classify(
-        p.lake.arrow("chem_descriptors", Partition()), p.libraries.chemistry.settings
-    )
+    return classify(p.lake.arrow("chem_descriptors", Partition()), p.libraries.chemistry.settings)
 
 
 def _realtest_table(p: Pipeline, _cap: int | None) -> StepResult:

@@ -6,14 +6,17 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import available_timezones
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.identifiers import CAPS, parse_lib
 from compassign_core.contracts.settings.base import Settings
 from compassign_core.contracts.settings.chemistry import ChemistrySettings
 from compassign_core.contracts.settings.prep import PrepSettings
+
+_SECTIONS = "use [chemistry], [prep] (defaults for all libraries) and [library.<id>]."
 
 
 class CapCounts(Settings):
@@ -48,8 +51,15 @@ class ExpectedCounts(Settings):
 class ScheduleSettings(Settings):
     """When a library is rebuilt (the schedule is off until somebody turns it on)."""
 
-    cron: str = "0 2 * * *"
+    cron: str = Field("0 2 * * *", pattern=r"^\S+( +\S+){4}$")
     timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("is no time zone of the IANA database, such as Europe/Berlin")
+        return name
 
 
 class LibrarySettings(Settings):
@@ -79,6 +89,17 @@ class LibrarySettings(Settings):
             raise ValueError(
                 f"give exactly one of export and merged (export={self.export!r}, "
                 f"merged={self.merged!r})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _relative_paths(self) -> Self:
+        named = ("export", "merged", "metadata", "comp_chem", "compounds", "split")
+        absolute = [name for name in named if Path(getattr(self, name) or "").is_absolute()]
+        if absolute:
+            raise ValueError(
+                f"{', '.join(absolute)} must be relative to the folder of libraries.toml; "
+                "link to a folder elsewhere, or begin with ../"
             )
         return self
 
@@ -148,24 +169,33 @@ def load_libraries(file: Path) -> Libraries:
 def _load(file: Path, _changed: int) -> Libraries:
     try:
         raw: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file.name} is not legal TOML: {error}.", "correct that line.") from None
     unknown = sorted(set(raw) - {"chemistry", "library", "prep"})
     if unknown:
-        raise SettingsError(
-            f"{file.name}: unknown section {unknown[0]!r}.",
-            "use [chemistry], [prep] (defaults for all libraries) and [library.<id>].",
-        )
-    defaults = raw.get("prep", {})
+        raise SettingsError(f"{file.name}: unknown section {unknown[0]!r}.", _SECTIONS)
+    defaults = _section(raw, "prep", f"{file.name}, [prep]")
+    libraries = _section(raw, "library", f"{file.name}, [library.<id>]")
     entries = {}
-    for text, entry in raw.get("library", {}).items():
+    for text in libraries:
         lib = parse_lib(text)
         where = f"{file.name}, [library.{lib}]"
-        merged = {**entry, "prep": {**defaults, **entry.get("prep", {})}}
+        entry = _section(libraries, text, where)
+        merged = {**entry, "prep": {**defaults, **_section(entry, "prep", f"{where} prep")}}
         entries[lib] = LibrarySettings.parse(merged, where)
     if not entries:
         raise SettingsError(f"{file.name} names no library.", "add a [library.<id>] entry.")
-    chemistry = ChemistrySources.parse(raw.get("chemistry", {}), f"{file.name}, [chemistry]")
+    chemistry = ChemistrySources.parse(
+        _section(raw, "chemistry", f"{file.name}, [chemistry]"), f"{file.name}, [chemistry]"
+    )
     return Libraries(
         folder=file.parent.resolve(), chemistry=chemistry, library=dict(sorted(entries.items()))
     )
+
+
+def _section(within: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    """A section of the file, empty when it is not there."""
+    section = within.get(name, {})
+    if not isinstance(section, dict):
+        raise SettingsError(f"{where} is no section (given: {section!r}).", _SECTIONS)
+    return section

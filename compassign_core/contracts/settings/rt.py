@@ -102,3 +102,18 @@ MODEL_KINDS: dict[str, RidgeSettings] = {
     "supercategory_mean": RidgeSettings(covariates="none"),
 }
 """Named models of this family, as they appear in the `model` column."""
+
+MODEL_DESCRIPTIONS: dict[str, str] = {
+    "supercategory_ridge": (
+        "Ridge on the standards per (supercategory, compound); slope penalty and noise prior are "
+        "learned from the data."
+    ),
+    "supercategory_ridge_fixed": (
+        "The same ridge with the penalty of the published models (3e-4 min²), for comparison."
+    ),
+    "supercategory_mean": (
+        "Mean retention time per (supercategory, compound), without standards: what a fixed "
+        "window list does."
+    ),
+}
+"""One sentence on each of `MODEL_KINDS`, for the UI and the report."""

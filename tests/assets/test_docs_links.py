@@ -1,0 +1,112 @@
+"""Pages of the documentation point to things that exist, and name every setting."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from compassign_core.contracts.settings.base import Settings
+from compassign_core.contracts.settings.chemistry import ChemistrySettings
+from compassign_core.contracts.settings.libraries import (
+    CapCounts,
+    ChemistrySources,
+    ExpectedCounts,
+    LibrarySettings,
+    ScheduleSettings,
+)
+from compassign_core.contracts.settings.prep import PrepSettings
+from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        ROOT / "data" / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
+_CODE_BLOCK = re.compile(r"^```.*?^```", re.M | re.S)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+every_page = pytest.mark.parametrize(
+    "page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES]
+)
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors that GitHub gives to the headings of a page."""
+    text = _CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    plain = [re.sub(r"&\w+;", "", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).strip().replace(" ", "-") for heading in plain}
+
+
+@every_page
+def test_relative_links_resolve(page: Path) -> None:
+    text = _CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
+    broken = []
+    for link in _LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name) if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@every_page
+def test_make_targets_and_files_of_the_code_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M))
+    assert named - targets == set()
+    files = re.findall(r"`((?:compassign_core|compassign_assets|benchmarks)/[\w/.]+)`", text)
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+@every_page
+def test_no_page_holds_a_path_of_a_machine(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"(?:^|[\s(`\"'])/(?:home|root|tmp|work|Users|var)/", text, re.M) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "prefix"),
+    [
+        (LibrarySettings, ""),
+        (PrepSettings, ""),
+        (ScheduleSettings, ""),
+        (ExpectedCounts, ""),
+        (CapCounts, "cap.<cap>."),
+        (ChemistrySources, ""),
+        (ChemistrySettings, "settings."),
+    ],
+)
+def test_every_field_of_libraries_toml_is_explained(settings: type[Settings], prefix: str) -> None:
+    page = (ROOT / "docs" / "libraries.md").read_text(encoding="utf-8")
+    first_cells = re.findall(r"^\| `([\w.<>]+)` \|", page, re.M)
+    # These two are sections, whose own fields are explained.
+    fields = {prefix + name for name in settings.model_fields} - {"settings", "cap"}
+    assert fields - set(first_cells) == set()
+
+
+def test_every_reason_of_refusal_is_explained() -> None:
+    page = (ROOT / "docs" / "libraries.md").read_text(encoding="utf-8")
+    in_sql = re.compile(r"(?:THEN|ELSE|SELECT)\s+'([a-z]+(?:_[a-z]+)+)'(?! AS fault)")
+    in_python = re.compile(r'\("([a-z]+_[a-z]+)", f"chem_id')
+    reasons = {"smiles_missing", "status_not_kept"}
+    for path in (ROOT / "compassign_core").rglob("*.py"):
+        if path.parent.name in ("prep", "chemistry"):
+            source = path.read_text(encoding="utf-8")
+            reasons.update(in_sql.findall(source) + in_python.findall(source))
+    assert len(reasons) > 15
+    assert sorted(name for name in reasons if f"| `{name}` |" not in page) == []
+
+
+def test_every_model_kind_and_setting_is_on_the_model_card() -> None:
+    card = (ROOT / "docs" / "models" / "ridge.md").read_text(encoding="utf-8")
+    named = {*MODEL_KINDS, *RidgeSettings.model_fields, *WindowSettings.model_fields}
+    assert [name for name in named if f"`{name}`" not in card] == []
