@@ -18,7 +18,7 @@ import dagster as dg
 
 from compassign_assets.io_manager import FileResult, failure
 from compassign_assets.lineage import RECORDS, AssetRecord, code_version
-from compassign_assets.metadata import check_result, column_schema
+from compassign_assets.metadata import check_result, column_schema, not_reached
 from compassign_assets.partitions import DEFINITIONS, read_key
 from compassign_core.contracts.catalogue import contract as find_contract
 from compassign_core.contracts.check_rules import RULES, is_blocking
@@ -103,6 +103,8 @@ def table_asset(
                 staged = stage_step(project.lake, contract.name, partition, result, limits)
             except CheckFailed as error:
                 yield from map(check_result, error.outcomes)
+                reached = {outcome.name for outcome in error.outcomes}
+                yield from (not_reached(name) for name in names if name not in reached)
                 raise failure(error) from error
             except CompassignError as error:
                 raise failure(error) from error

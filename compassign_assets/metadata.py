@@ -125,3 +125,16 @@ def check_result(outcome: CheckOutcome) -> dg.AssetCheckResult:
         description=outcome.message,
         metadata=metadata,
     )
+
+
+def not_reached(name: str) -> dg.AssetCheckResult:
+    """A check that did not run, because another failed before there was a table to check.
+
+    Without a result the UI would call it failed, which it is not; nor has it passed.
+    """
+    return dg.AssetCheckResult(
+        passed=False,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="not reached: another check failed before there was a table to check.",
+    )

@@ -86,7 +86,7 @@ def _messages(result: dg.ExecuteInProcessResult) -> list[str]:
                 messages.append(f"{event.step_key}: {error.message if error else 'unknown'}")
                 continue
             advice = failure.metadata.get("what to do") if failure.metadata else None
-            messages.append(f"{event.step_key}: {failure.description}")
+            messages.append(failure.description or f"{event.step_key} failed")
             if advice is not None:
-                messages.append(f"  What to do: {advice.value}")
+                messages.append(f"What to do: {advice.value}")
     return messages

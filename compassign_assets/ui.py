@@ -30,7 +30,9 @@ def main() -> int:
         )
         return 1
     print(f"UI:      http://{HOST}:{port}\nReports: http://{HOST}:{report_port()}", flush=True)
-    command = [sys.executable, "-m", "dagster", "dev", "--host", HOST, "--port", port]
+    # `dagster dev` recommends its successor, which wants settings that shadow workspace.yaml.
+    quiet = "ignore:Function `dev_command` is superseded"
+    command = [sys.executable, "-W", quiet, "-m", "dagster", "dev", "--host", HOST, "--port", port]
     # A session of its own, so that stopping reaches the webserver, daemon and code server alike.
     process = subprocess.Popen(command, start_new_session=True)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -48,6 +48,8 @@ def build_run_covariates(
     """
     source, label, where = _source(connection, manifest, folder, lib)
     covariates = sorted(filter(is_covariate, columns_of(connection, source)))
+    if where:
+        covariates = _with_values(connection, f"{source} {where}", covariates)
     numbers = ", ".join(f"CAST({quote_name(c)} AS DOUBLE) AS {quote_name(c)}" for c in covariates)
     read = f"""
         SELECT CAST(sample_set_id AS VARCHAR) AS sampleset_text,
@@ -117,6 +119,15 @@ def _source(
         merged = shards(connection, manifest, "merged", folder)
         return merged, "CAST(species_matrix_type AS VARCHAR)", f"WHERE lib_id = {lib:d}"
     return shards(connection, manifest, "covariates", folder), _DECODED_LABEL, ""
+
+
+def _with_values(
+    connection: duckdb.DuckDBPyConnection, rows: str, covariates: list[str]
+) -> list[str]:
+    """Covariates of one library: in a merged file those of the others are null throughout."""
+    counts = ", ".join(f"count({quote_name(name)})" for name in covariates)
+    (found,) = connection.execute(f"SELECT {counts} FROM {rows}").fetchall()
+    return [name for name, n in zip(covariates, found, strict=True) if n] or covariates
 
 
 def _repeats(connection: duckdb.DuckDBPyConnection, rejects: str) -> dict[str, int]:

@@ -24,6 +24,7 @@ from compassign_core.report.summaries import (
     residuals_by_run,
 )
 
+_MIN_BIN_ROWS = 20
 _MARKERS = ("o", "s", "D", "^", "X", "*", "P")
 
 
@@ -42,7 +43,12 @@ def key_figures(inputs: ReportInputs) -> dict[str, bytes]:
 
 def _coverage_by_support(inputs: ReportInputs) -> bytes:
     figure, axes = _canvas("Coverage by training rows", "training rows", "share covered")
-    rows = [r for r in evaluation_rows(inputs.evaluation, "support_bin") if r["n_scored"]]
+    # A small picture has no room for error bars, so bins too small to mean anything are left out.
+    rows = [
+        row
+        for row in evaluation_rows(inputs.evaluation, "support_bin")
+        if int(str(row["n_scored"])) >= _MIN_BIN_ROWS
+    ]
     levels = [b for b in SUPPORT_BINS if any(r["level"] == b for r in rows)]
     for i, model in enumerate(model_names(inputs.evaluation)):
         own = {r["level"]: r["cov95"] for r in rows if r["model"] == model}

@@ -22,7 +22,7 @@ from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.rejects import BY_RULE, StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.store.atomic import publish as rename_onto
-from compassign_core.store.lake import Lake, Partition, StagedTable
+from compassign_core.store.lake import TABLE_FILE, Lake, Partition, StagedTable
 
 STEP_FILE = "step.json"
 REFUSED_FILE = "refused_attempt.parquet"
@@ -94,7 +94,8 @@ class StagedStep:
         if self.rejects is None:
             # A step that refuses nothing any more must not leave what it refused before.
             name = rejects_contract(self.table.contract.name).name
-            self.lake.file(name, self.partition).unlink(missing_ok=True)
+            for file in (TABLE_FILE, REFUSED_FILE):
+                self.lake.file(name, self.partition, file).unlink(missing_ok=True)
         return self.table.target
 
     def refuse(self) -> None:

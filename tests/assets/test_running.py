@@ -159,11 +159,16 @@ def test_a_failed_check_is_recorded_for_its_partition_and_stops_the_run(made) ->
             instance=instance, partition_key=str(LIB), raise_on_error=False
         )
         assert not result.success
-        failed = [e for e in result.get_asset_check_evaluations() if not e.passed]
+        evaluations = result.get_asset_check_evaluations()
+        failed = [
+            e for e in evaluations if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR
+        ]
         assert [(e.check_name, e.partition, e.blocking) for e in failed] == [
             ("species_nested_in_supercategory", str(LIB), True)
         ]
         assert failed[0].metadata["offenders"].records
+        unreached = {e.check_name for e in evaluations if "not reached" in str(e.description)}
+        assert "key_is_unique" in unreached and "sample_set_in_one_species" not in unreached
         materialised = {
             event.asset_key.path[-1] for event in result.get_asset_materialization_events()
         }

@@ -36,7 +36,7 @@ from compassign_core.prep.species import build_species_mapping
 from compassign_core.prep.support import build_support
 from compassign_core.store.engine import connect
 from compassign_core.store.lake import Lake, Partition
-from compassign_core.store.steps import StagedStep, StepReport, stage_step
+from compassign_core.store.steps import REFUSED_FILE, StagedStep, StepReport, stage_step
 
 
 @dataclass
@@ -328,10 +328,15 @@ LIBRARY_STEPS = tuple(
 )
 
 
+def refused(root: Path) -> set[str]:
+    """Rejects that refused attempts left below a lake for whoever mends the source."""
+    return {path.relative_to(root).as_posix() for path in root.rglob(REFUSED_FILE)}
+
+
 def published(root: Path) -> dict[str, bytes]:
-    """Content of every file below a lake, by its path in it; an empty lake has none."""
+    """Content of every file below a lake but those of `refused`, by its path in it."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != REFUSED_FILE
     }
