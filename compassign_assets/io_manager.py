@@ -25,10 +25,10 @@ from compassign_assets.lineage import RECORDS, write_lineage
 from compassign_assets.metadata import file_metadata, step_metadata
 from compassign_assets.partitions import read_key
 from compassign_core.contracts.errors import CompassignError
-from compassign_core.store.atomic import write_text, written_aside
+from compassign_core.store.atomic import written_aside
 from compassign_core.store.lake import Lake, Partition, TableSource, parquet_source
 from compassign_core.store.project import Project, current_project
-from compassign_core.store.steps import STEP_FILE, StagedStep
+from compassign_core.store.steps import StagedStep
 
 progress = logging.getLogger("compassign.progress")
 """One line a published artifact, for whoever wants to show it."""
@@ -83,7 +83,6 @@ class LakeIOManager(dg.IOManager):
             return {**file_metadata(project, target), **obj.metadata}, obj.summary
         if isinstance(obj, StagedStep):
             target = obj.publish()
-            write_text(target.with_name(STEP_FILE), obj.report.to_json())
             metadata = step_metadata(project, obj)
             refused = f", {obj.report.n_rejected:,} refused" if obj.report.n_rejected else ""
             return metadata, f"{obj.report.rows_in:,} → {obj.report.rows_out:,} rows{refused}"

@@ -27,6 +27,8 @@ BY_RULE = (
     "comp_without_chemical",
     "chemical_without_class",
     "smiles_missing",
+    "species_missing",
+    "group_missing",
 )
 """Reasons that follow from the lab's own curation and settings, not from a fault in the data."""
 

@@ -14,7 +14,7 @@ from compassign_core.contracts.checks import MAX_OFFENDERS, CheckOutcome
 from compassign_core.contracts.identifiers import quote_name
 from compassign_core.contracts.settings.libraries import ExpectedCounts
 from compassign_core.contracts.tables import is_covariate
-from compassign_core.prep.sql import columns_of, count_rows, first_rows
+from compassign_core.store.sql import columns_of, count_rows, first_rows
 
 Check = Callable[[str], CheckOutcome]
 _PAIR = "species_cluster, species, comp_id"

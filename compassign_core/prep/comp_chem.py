@@ -14,8 +14,8 @@ from compassign_core.contracts.checks import MAX_OFFENDERS, CheckOutcome
 from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.rejects import StepResult
-from compassign_core.prep.species import csv_source, named_columns, rows_of_lib
-from compassign_core.prep.sql import count_rows, first_rows, whole_number
+from compassign_core.prep.csv_input import csv_source, named_columns, rows_of_lib
+from compassign_core.store.sql import count_rows, first_rows, whole_number
 
 
 def build_comp_chem_mapping(

@@ -17,7 +17,7 @@ from compassign_core.contracts.identifiers import quote_name
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.tables import is_covariate
 from compassign_core.prep.manifest import files, shards, shown_path
-from compassign_core.prep.sql import columns_of, count_rows, first_rows, names, whole_number
+from compassign_core.store.sql import columns_of, count_rows, first_rows, names, whole_number
 
 RUN_JOIN_KEY = ("sampleset_id", "task_id", "species_matrix_type")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,11 +21,13 @@ from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.libraries import Libraries
 from compassign_core.contracts.tables import is_covariate
 
-PEAK_COLUMNS = ("sample_set_id", "task_id", "species_matrix_type", "correct", "apex_rt")
+PEAK_COLUMNS = ("sample_set_id", "task_id", "species_matrix_type", "apex_rt")
 COVARIATE_COLUMNS = ("sample_set_id", "task_id")
 MERGED_COLUMNS = ("lib_id", "sample_set_id", "task_id", "species_matrix_type", "apex_rt")
 _COMP_NAMES = ("correct", "comp_id")
 _WORKSHEET_NAMES = ("worksheet_id", "batch")
+_ALL_OR_NONE = ("cpd_status", "sample_type", *_COMP_NAMES, *_WORKSHEET_NAMES)
+"""Columns that all peak shards have, or none: a null in their place would be a judgement."""
 
 
 def export_files(libraries: Libraries, lib: int) -> list[tuple[str, Path]]:
@@ -100,6 +102,7 @@ def scan_export(libraries: Libraries, lib: int) -> StepResult:
             rows[name].append(value)
     for role, listed in schemas.items():
         _same_kinds(role, listed)
+        _same_optional(role, listed)
     _need_covariates(lib, schemas)
     table = pa.table(
         {
@@ -137,7 +140,6 @@ def _need_columns(role: str, shown: str, present: list[str]) -> None:
             missing.append(" or ".join(_COMP_NAMES))
         if not any(name in present for name in _WORKSHEET_NAMES):
             missing.append(" or ".join(_WORKSHEET_NAMES))
-    missing = list(dict.fromkeys(name for name in missing if name != "correct"))
     if missing:
         raise InputError(
             f"{shown} ({role}) lacks column {', '.join(missing)}; it has {', '.join(present)}.",
@@ -186,6 +188,20 @@ def _same_kinds(role: str, listed: Iterable[tuple[str, pa.Schema]]) -> None:
             raise InputError(
                 f"column {name} of the {role} shards has several kinds: {pairs}.",
                 "export these shards again with one type for the column.",
+            )
+
+
+def _same_optional(role: str, listed: Sequence[tuple[str, pa.Schema]]) -> None:
+    if role != "peaks":
+        return
+    for name in _ALL_OR_NONE:
+        having = [shown for shown, schema in listed if name in schema.names]
+        lacking = [shown for shown, schema in listed if name not in schema.names]
+        if having and lacking:
+            raise InputError(
+                f"column {name} is in {len(having)} peak shards (such as {having[0]}) and missing "
+                f"from {len(lacking)}: {first(lacking)}.",
+                "export these shards again with the same columns.",
             )
 
 

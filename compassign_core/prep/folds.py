@@ -16,10 +16,10 @@ from compassign_core.contracts.errors import CheckFailed, InputError
 from compassign_core.contracts.identifiers import first, quote_name
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
+from compassign_core.prep.csv_input import csv_source, named_columns, rows_of_lib
 from compassign_core.prep.keyed_hash import keyed_hash
-from compassign_core.prep.species import csv_source, named_columns, rows_of_lib
-from compassign_core.prep.sql import count_rows, first_rows, whole_number
 from compassign_core.store.lake import ibis_source
+from compassign_core.store.sql import count_rows, first_rows, whole_number
 
 
 def build_fold_assignment(

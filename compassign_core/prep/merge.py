@@ -18,7 +18,7 @@ from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.contracts.tables import is_covariate
 from compassign_core.prep.manifest import files, shards, shown_path
-from compassign_core.prep.sql import columns_of, count_rows, names, whole_number
+from compassign_core.store.sql import columns_of, count_rows, names, whole_number
 
 _PAIR = ("sampleset_id", "worksheet_id", "task_id", "comp_id")
 

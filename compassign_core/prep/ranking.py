@@ -15,8 +15,8 @@ from compassign_core.contracts.identifiers import MAX_CAP, RUN_KEY
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.prep.keyed_hash import keyed_hash
-from compassign_core.prep.sql import count_rows
 from compassign_core.store.lake import ibis_source
+from compassign_core.store.sql import count_rows
 
 PAIR = ("species_cluster", "species", "comp_id")
 _IDENTITY = (*RUN_KEY, "comp_id")

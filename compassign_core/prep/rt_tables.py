@@ -13,7 +13,7 @@ import duckdb
 from compassign_core.contracts.catalogue import RT_TABLE
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.tables import is_covariate
-from compassign_core.prep.sql import columns_of, count_rows, names
+from compassign_core.store.sql import columns_of, count_rows, names
 
 
 def attach_chemistry(

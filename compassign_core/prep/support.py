@@ -6,7 +6,7 @@ import duckdb
 
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import StepResult
-from compassign_core.prep.sql import count_rows
+from compassign_core.store.sql import count_rows
 
 
 def build_support(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -25,9 +26,17 @@ def written_aside(target: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+ABANDONED_S = 24 * 3600
+"""A file aside that is older belongs to a process that was killed."""
+
+
 def stage_path(target: Path) -> Path:
-    """A fresh path beside `target`, in a folder that exists."""
+    """A fresh path beside `target`, in a folder that exists; sweeps what killed writers left."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*.aside"):
+        with suppress(FileNotFoundError):  # another writer may sweep it first
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                left.unlink()
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}.aside")
 
 

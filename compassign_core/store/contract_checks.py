@@ -6,7 +6,8 @@ import duckdb
 
 from compassign_core.contracts.checks import MAX_OFFENDERS, CheckOutcome
 from compassign_core.contracts.identifiers import quote_name, quote_text
-from compassign_core.contracts.tables import Column, TableContract
+from compassign_core.contracts.tables import Column, TableContract, is_covariate
+from compassign_core.store.sql import columns_of, first_rows
 
 COLUMN_CHECK = "values_keep_the_contract"
 KEY_CHECK = "key_is_unique"
@@ -56,7 +57,15 @@ def _rules(column: Column) -> list[tuple[str, str, str]]:
 def _values(
     connection: duckdb.DuckDBPyConnection, source: str, contract: TableContract
 ) -> CheckOutcome:
-    rules = [rule for column in contract.columns for rule in _rules(column)]
+    columns = list(contract.columns)
+    if contract.covariates:
+        present = columns_of(connection, source)
+        columns += [
+            Column(name, "DOUBLE", "run covariate", nullable=True)
+            for name in present
+            if is_covariate(name)
+        ]
+    rules = [rule for column in columns for rule in _rules(column)]
     counts: tuple[int, ...] = (0,)
     if rules:
         sums = ", ".join(f"count(*) FILTER ({condition})" for condition, _, _ in rules)
@@ -69,13 +78,10 @@ def _values(
     either = " OR ".join(f"({condition})" for _, condition, _, _ in broken)
     wrong = [name for _, _, _, name in broken]
     shown = ", ".join(quote_name(n) for n in dict.fromkeys((*contract.key, *wrong)))
-    # a row may break several rules
-    n_rows = connection.execute(f"SELECT count(*) FROM {source} WHERE {either}").fetchall()[0][0]
-    cursor = connection.execute(
-        f"SELECT {shown} FROM {source} WHERE {either} ORDER BY ALL LIMIT {MAX_OFFENDERS}"
+    # A row may break several rules and is counted once.
+    offenders, n_rows = first_rows(
+        connection, f"SELECT {shown} FROM {source} WHERE {either}", MAX_OFFENDERS
     )
-    names = [item[0] for item in cursor.description]
-    offenders = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return CheckOutcome(
         COLUMN_CHECK,
         False,
@@ -91,17 +97,15 @@ def _key(
 ) -> CheckOutcome:
     key = ", ".join(quote_name(name) for name in contract.key)
     repeated = f"SELECT {key}, count(*) AS n_rows FROM {source} GROUP BY {key} HAVING count(*) > 1"
-    n_keys = connection.execute(f"SELECT count(*) FROM ({repeated})").fetchall()[0][0]
+    offenders, n_keys = first_rows(connection, repeated, MAX_OFFENDERS)
     words = " × ".join(contract.key)
     if not n_keys:
         return CheckOutcome(KEY_CHECK, True, f"every {words} occurs once.")
-    cursor = connection.execute(f"{repeated} ORDER BY ALL LIMIT {MAX_OFFENDERS}")
-    names = [item[0] for item in cursor.description]
     return CheckOutcome(
         KEY_CHECK,
         False,
         f"{n_keys:,} values of {words} occur more than once.",
         "remove the repeated rows at their source; a join on a repeated key multiplies rows.",
-        [dict(zip(names, row, strict=True)) for row in cursor.fetchall()],
+        offenders,
         n_keys,
     )

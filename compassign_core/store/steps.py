@@ -22,6 +22,7 @@ from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.rejects import BY_RULE, StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.store.atomic import publish as rename_onto
+from compassign_core.store.atomic import write_text
 from compassign_core.store.lake import TABLE_FILE, Lake, Partition, StagedTable
 
 STEP_FILE = "step.json"
@@ -91,6 +92,7 @@ class StagedStep:
             rename_onto(self.rejects.aside, self.rejects.target)
             self.rejects.target.with_name(REFUSED_FILE).unlink(missing_ok=True)
         rename_onto(self.table.aside, self.table.target)
+        write_text(self.table.target.with_name(STEP_FILE), self.report.to_json())
         if self.rejects is None:
             # A step that refuses nothing any more must not leave what it refused before.
             name = rejects_contract(self.table.contract.name).name

@@ -64,9 +64,7 @@ def _after(tags: dict[str, str]) -> list[object]:
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.DagsterRun(job_name="prepare_library", tags=tags)
         event = dg.DagsterEvent("PIPELINE_SUCCESS", "prepare_library")
-        context = dg.build_run_status_sensor_context(
-            "fan_out_caps", event, instance, run
-        )
+        context = dg.build_run_status_sensor_context("fan_out_caps", event, instance, run)
         return list(fan_out_caps(context))
 
 

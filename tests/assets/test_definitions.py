@@ -99,5 +99,5 @@ def test_a_key_that_names_no_partition_is_refused(key: str) -> None:
     if key == "100|":
         assert read_key(key) == Partition(100)
         return
-    with pytest.raises(SettingsError, match="library id|cap"):
+    with pytest.raises(SettingsError, match=r"library id|cap"):
         read_key(key)

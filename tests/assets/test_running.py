@@ -11,8 +11,8 @@ from compassign_assets.lineage import RECORDS, expected_lineage, is_current, sta
 from compassign_assets.runner import Runner
 from compassign_core.simulate import dirt
 from compassign_core.store.lake import Partition
-from tests.support.installation import CAP, LIB, lake_bytes, run_all
 from tests.support import export_oracle as oracle
+from tests.support.installation import CAP, LIB, lake_bytes, run_all
 
 
 def _steps(runner: Runner, lib: int = LIB) -> bool:
@@ -95,7 +95,9 @@ def test_lineage_names_code_inputs_and_upstream_but_no_time_and_no_machine(made)
     lineage = json.loads(path.read_text())
     assert set(lineage) == {"artifact", "partition", "code", "inputs", "upstream", "output"}
     assert str(made.root) not in path.read_text()
-    assert lineage["upstream"] == expected_lineage(made, "rt_table", Partition(LIB, CAP))["upstream"]
+    assert (
+        lineage["upstream"] == expected_lineage(made, "rt_table", Partition(LIB, CAP))["upstream"]
+    )
 
 
 def test_rejects_are_kept_with_reason_and_source_file(made, runner) -> None:

@@ -39,7 +39,10 @@ def test_sql_reads_the_lake_with_its_partitions(run, made) -> None:
     )
     rows = made.lake.arrow("rt_table", Partition(LIB, CAP)).num_rows
     assert code == 0
-    assert list(csv.reader(io.StringIO(out))) == [["lib_id", "row_cap", "n"], [str(LIB), "5", str(rows)]]
+    assert list(csv.reader(io.StringIO(out))) == [
+        ["lib_id", "row_cap", "n"],
+        [str(LIB), "5", str(rows)],
+    ]
 
 
 def test_sql_prints_tables_and_json(run) -> None:
@@ -142,7 +145,14 @@ def test_a_table_without_a_needed_column_is_named(run, tmp_path) -> None:
 
 def test_an_output_of_unknown_kind_is_refused(run, test_table, tmp_path) -> None:
     code, _, err = run(
-        "rt", "score", "--model", MODEL, "--table", str(test_table), "--out", str(tmp_path / "x.doc")
+        "rt",
+        "score",
+        "--model",
+        MODEL,
+        "--table",
+        str(test_table),
+        "--out",
+        str(tmp_path / "x.doc"),
     )
     assert code == 1 and ".parquet nor .csv" in err
     assert not list(tmp_path.glob("x.doc*"))

@@ -1,4 +1,4 @@
-"""SQL fragments that several steps share: whole numbers, reasons, rejects."""
+"""SQL fragments and small questions that many modules share."""
 
 from __future__ import annotations
 
