@@ -6,6 +6,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
 	--constraint constraints.txt
 
+# Matplotlib would otherwise write its font cache to the user's home.
+export MPLCONFIGDIR := $(CURDIR)/.dagster/matplotlib
+
 .PHONY: help demo ui test test-slow check format docs bench all-extras clean
 
 help: ## show this list

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -54,9 +53,3 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` atomically."""
     with written_aside(target) as aside:
         aside.write_text(text, encoding="utf-8")
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy `source` to `target` atomically."""
-    with written_aside(target) as aside:
-        shutil.copyfile(source, aside)

@@ -4,6 +4,8 @@ import json
 import shutil
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from compassign_assets.definitions import defs
@@ -235,3 +237,21 @@ def test_missing_upstream_tables_are_named(project, runner) -> None:
     assert not runner.run("train_and_evaluate", Partition(LIB, CAP))
     ((message, *_),) = runner.failures.values()
     assert f"for lib {LIB} has not been made yet" in message
+
+
+def test_embeddings_that_a_user_brings_replace_the_descriptors(project, runner) -> None:
+    vectors = [[float(chem), *([0.5] * 19)] for chem in (3, 1, 2)]
+    pq.write_table(
+        pa.table({"chem_id": [3, 1, 2], "embedding20": vectors}), project.data / "own.parquet"
+    )
+    file = project.data / "libraries.toml"
+    text = file.read_text()
+    assert 'structures = "structures.parquet"' in text
+    file.write_text(text.replace('structures = "structures.parquet"', 'embeddings = "own.parquet"'))
+    assert runner.run("chemistry", Partition()), runner.failures
+    lake = project.lake
+    assert lake.arrow("structures", Partition()).num_rows == 0
+    stored = lake.arrow("chem_descriptors", Partition()).to_pydict()
+    assert stored["chem_id"] == [1, 2, 3]
+    assert [vector[0] for vector in stored["embedding20"]] == [1.0, 2.0, 3.0]
+    assert lake.arrow("chem_classes", Partition()).num_rows == 3
