@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
-from compassign_core.store.atomic import copy, write_text, written_aside
+from compassign_core.store.atomic import ABANDONED_S, write_text, written_aside
 
 
 def test_text_is_replaced_whole_and_folders_are_made(tmp_path):
@@ -34,7 +37,12 @@ def test_a_body_that_writes_nothing_is_an_error_and_keeps_the_old_content(tmp_pa
     assert target.read_text() == "old"
 
 
-def test_a_copy_is_whole(tmp_path):
-    (tmp_path / "from").write_bytes(bytes(range(256)))
-    copy(tmp_path / "from", tmp_path / "deep" / "to")
-    assert (tmp_path / "deep" / "to").read_bytes() == bytes(range(256))
+def test_only_files_aside_of_killed_writers_are_swept(tmp_path):
+    target = tmp_path / "b.txt"
+    old, fresh = tmp_path / ".b.txt.1.aside", tmp_path / ".b.txt.2.aside"
+    for path in (old, fresh):
+        path.write_text("half")
+    long_ago = time.time() - ABANDONED_S - 60
+    os.utime(old, (long_ago, long_ago))
+    write_text(target, "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, target.name]
