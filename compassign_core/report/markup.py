@@ -34,6 +34,11 @@ def element(tag: str, *content: object, **attributes: str) -> Markup:
     return Markup(f"<{tag}{written}>{''.join(text(item) for item in content)}</{tag}>")
 
 
+def paragraph(*content: object, **attributes: str) -> Markup:
+    """Write a paragraph."""
+    return element("p", *content, **attributes)
+
+
 def joined(items: Sequence[object]) -> Markup:
     """Pieces one after the other, each on its own line."""
     return Markup("\n".join(text(item) for item in items))

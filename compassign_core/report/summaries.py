@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import norm, t
+from scipy.stats import norm
 
 from compassign_core.contracts.identifiers import RUN_KEY
 from compassign_core.report.inputs import ordered_runs, standards_of
+from compassign_core.rt.metrics import probability_integral
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -92,7 +93,7 @@ def pit(predictions: pa.Table) -> Floats:
     scale, df = floats(predictions, "scale"), floats(predictions, "df")
     error = residuals(predictions)
     usable = np.isfinite(error) & (scale > 0) & (df > 0)
-    return np.asarray(t.cdf(error[usable] / scale[usable], df[usable]), dtype=np.float64)
+    return probability_integral(error[usable], scale[usable], df[usable])
 
 
 def observed_coverage(transform: Floats, levels: Sequence[float] = LEVELS) -> Floats:

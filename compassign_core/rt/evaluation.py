@@ -5,7 +5,6 @@ Any model whose predictions keep the contract can be evaluated here, side by sid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import pyarrow.compute as pc
 from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
-from compassign_core.contracts.settings.rt import STORED_LEVELS
 from compassign_core.rt import metrics
 from compassign_core.rt.arrow import arrow_schema
 
@@ -37,14 +35,6 @@ _NEEDED = (
     "rt_predicted",
     "scale",
     "df",
-)
-_CURVE_SCHEMA = pa.schema(
-    [
-        ("model", pa.string()),
-        ("nominal", pa.float64()),
-        ("observed", pa.float64()),
-        ("n_rows", pa.int64()),
-    ]
 )
 
 
@@ -67,40 +57,6 @@ def evaluate(predictions: Any) -> Any:
         rows += measured.by(slice_name, column)
     rows.sort(key=lambda row: (row["model"], row["slice"], row["level"]))
     return pa.Table.from_pylist(rows, schema=arrow_schema(RT_EVALUATION))
-
-
-def calibration_curve(predictions: Any, levels: Sequence[float] = STORED_LEVELS) -> Any:
-    """Observed coverage of the central interval of each nominal level, by model.
-
-    Columns model, nominal, observed, n_rows (scored rows). All levels are read off the predictive
-    that scale and df state; the correction in scale was made for 95 %.
-    """
-    table = _ordered(predictions)
-    measured = _Measured(table)
-    rows = []
-    for model, keep in measured.models():
-        error, scale, df = measured.error[keep], measured.scale[keep], measured.df[keep]
-        for level in levels:
-            observed = (
-                metrics.coverage(error, metrics.half_width(scale, df, level))
-                if keep.any()
-                else None
-            )
-            rows.append(
-                {"model": model, "nominal": level, "observed": observed, "n_rows": int(keep.sum())}
-            )
-    return pa.Table.from_pylist(rows, schema=_CURVE_SCHEMA)
-
-
-def pit_values(predictions: Any) -> Any:
-    """Probability integral transform of every scored row: columns model and pit in (0, 1)."""
-    table = _ordered(predictions)
-    measured = _Measured(table)
-    keep = measured.usable
-    pit = metrics.probability_integral(
-        measured.error[keep], measured.scale[keep], measured.df[keep]
-    )
-    return pa.table({"model": table["model"].filter(pa.array(keep)), "pit": pit})
 
 
 def _ordered(predictions: Any) -> Any:
@@ -137,12 +93,6 @@ class _Measured:
             "width95": 2.0 * half,
             "crps": metrics.crps_student_t(self.error[use], self.scale[use], self.df[use]),
         }
-
-    def models(self) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-        """Each model with the mask of its usable rows."""
-        return [
-            (name, self.usable & (self.model_code == code)) for code, name in enumerate(self.model)
-        ]
 
     def by(self, slice_name: str, column: str | None) -> list[dict[str, Any]]:
         """One row of results for every model and value of `column` that occurs together."""

@@ -1,7 +1,7 @@
-"""Measures of accuracy and calibration, as functions of arrays; minutes in, minutes out.
+"""Measures of one Student-t prediction against what was observed; minutes in, minutes out.
 
-Every function takes ``(n,)`` arrays and returns one number or ``(n,)``; slicing a table and
-writing the result stand in `evaluation`.
+Every function takes and returns ``(n,)`` arrays; means over a slice of a table stand in
+`evaluation`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,9 @@ _NORMAL_DF = 1e6  # from here on the t is a Normal to within 1e-6
 _NEAR_ONE = 1e-5
 
 
-def rmse(error: Floats) -> float:
-    """Root mean squared error."""
-    return float(np.sqrt(np.mean(error**2)))
-
-
-def mae(error: Floats) -> float:
-    """Mean absolute error."""
-    return float(np.mean(np.abs(error)))
-
-
 def half_width(scale: Floats, df: Floats, level: float) -> Floats:
     """Half width of the central interval of nominal coverage `level`."""
     return np.asarray(scale * stdtrit(df, 0.5 + 0.5 * level))
-
-
-def coverage(error: Floats, half_widths: Floats) -> float:
-    """Share of errors within their half widths."""
-    return float(np.mean(np.abs(error) <= half_widths))
-
-
-def width(half_widths: Floats) -> float:
-    """Mean full width."""
-    return float(np.mean(2.0 * half_widths))
 
 
 def probability_integral(error: Floats, scale: Floats, df: Floats) -> Floats:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
-from compassign_core.report import figures
+from compassign_core.report.figures import calibration, evaluation, runs
 from compassign_core.report.inputs import ReportInputs, StepCount
 from compassign_core.report.tables import evaluation_markdown, steps_markdown
 from compassign_core.report.thumbnails import key_figures
@@ -31,7 +31,7 @@ def traces(fig: Any) -> list[dict[str, Any]]:
 def test_support_figure_shows_the_evaluation_in_the_order_of_the_bins(
     inputs: ReportInputs,
 ) -> None:
-    drawn = traces(figures.coverage_and_width_by_support(inputs.evaluation))
+    drawn = traces(evaluation.coverage_and_width_by_support(inputs.evaluation))
     rows = {
         (r["model"], r["level"]): r
         for r in inputs.evaluation.to_pylist()
@@ -47,7 +47,7 @@ def test_support_figure_shows_the_evaluation_in_the_order_of_the_bins(
 
 
 def test_model_comparison_shows_every_models_errors(inputs: ReportInputs) -> None:
-    bars = [t for t in traces(figures.model_comparison(inputs.evaluation)) if t["type"] == "bar"]
+    bars = [t for t in traces(evaluation.model_comparison(inputs.evaluation)) if t["type"] == "bar"]
     overall = {r["model"]: r for r in inputs.evaluation.to_pylist() if r["slice"] == "overall"}
     assert {bar["name"] for bar in bars} == set(overall)
     for bar in bars:
@@ -56,23 +56,23 @@ def test_model_comparison_shows_every_models_errors(inputs: ReportInputs) -> Non
 
 
 def test_histogram_counts_all_but_the_outermost_residuals(inputs: ReportInputs) -> None:
-    drawn = traces(figures.residual_histogram(inputs.predictions, "partial_pooling"))
+    drawn = traces(calibration.residual_histogram(inputs.predictions, "partial_pooling"))
     assert sum(drawn[0]["y"]) == pytest.approx(720 * 0.99, abs=2)
 
 
 def test_pit_frequencies_average_one(inputs: ReportInputs) -> None:
-    for trace in traces(figures.pit_histogram(inputs.predictions)):
+    for trace in traces(calibration.pit_histogram(inputs.predictions)):
         assert np.mean(trace["y"]) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_residual_points_are_one_per_held_out_run(inputs: ReportInputs) -> None:
-    drawn = traces(figures.residuals_by_run_order(inputs.predictions, inputs.runs, "lasso"))
+    drawn = traces(runs.residuals_by_run_order(inputs.predictions, inputs.runs, "lasso"))
     points = [t for t in drawn if t["mode"] == "markers" and len(t["x"]) > 1]
     assert sum(len(t["x"]) for t in points) == 18
 
 
 def test_no_line_bridges_two_worksheets(inputs: ReportInputs) -> None:
-    trace = traces(figures.standards_drift(inputs.runs))[0]
+    trace = traces(runs.standards_drift(inputs.runs))[0]
     gaps = [i for i, x in enumerate(trace["x"]) if x is None]
     assert gaps == [20, 41]
     assert all(trace["y"][i] is None for i in gaps)
@@ -89,9 +89,9 @@ def test_many_runs_and_standards_are_thinned(inputs: ReportInputs) -> None:
         "species_matrix_type": ["x"] * n,
     }
     columns |= {f"IS_{s:02d}": 3.0 + 1e-4 * i * (s == 7) + 0.01 * (i % 7) for s in range(60)}
-    drawn = traces(figures.standards_drift(pa.table(columns)))
-    assert len(drawn) == figures.MOST_STANDARDS + 1
-    assert max(len(t["x"]) for t in drawn) < 1.1 * figures.MOST_RUNS
+    drawn = traces(runs.standards_drift(pa.table(columns)))
+    assert len(drawn) == runs.MOST_STANDARDS + 1
+    assert max(len(t["x"]) for t in drawn) < 1.1 * runs.MOST_RUNS
     assert "IS_07" in {t["name"] for t in drawn}
     rising = next(t for t in drawn if t["name"] == "IS_07")
     values = [y for y in rising["y"] if y is not None]
@@ -103,20 +103,20 @@ def test_many_runs_and_standards_are_thinned(inputs: ReportInputs) -> None:
 def test_figures_of_empty_tables_say_so(without_held_out: ReportInputs) -> None:
     given = without_held_out
     for fig in (
-        figures.residuals_by_run_order(given.predictions, given.runs, "lasso"),
-        figures.coverage_and_width_by_support(given.evaluation),
-        figures.calibration_curve(given.predictions),
-        figures.model_comparison(given.evaluation),
-        figures.coverage_by_supercategory(given.evaluation),
-        figures.residual_histogram(given.predictions, "lasso"),
-        figures.pit_histogram(given.predictions),
+        runs.residuals_by_run_order(given.predictions, given.runs, "lasso"),
+        evaluation.coverage_and_width_by_support(given.evaluation),
+        calibration.calibration_curve(given.predictions),
+        evaluation.model_comparison(given.evaluation),
+        evaluation.coverage_by_supercategory(given.evaluation),
+        calibration.residual_histogram(given.predictions, "lasso"),
+        calibration.pit_histogram(given.predictions),
     ):
         assert not fig.data
         assert "nothing to show" in fig.layout.annotations[0].text
 
 
 def test_figures_hold_plain_json(inputs: ReportInputs) -> None:
-    fig = figures.coverage_by_supercategory(inputs.evaluation, {"0": "<b>plasma</b>"})
+    fig = evaluation.coverage_by_supercategory(inputs.evaluation, {"0": "<b>plasma</b>"})
     written = json.dumps(fig.to_plotly_json(), allow_nan=False)
     assert "bdata" not in written
     assert "&lt;b&gt;plasma" in fig.layout.yaxis.ticktext[1]

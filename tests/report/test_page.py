@@ -16,7 +16,8 @@ import pytest
 from compassign_core.contracts.errors import InputError
 from compassign_core.report.inputs import ReportInputs
 from compassign_core.report.markup import MISSING, data_script, element
-from compassign_core.report.page import render, windows_data, write_report
+from compassign_core.report.page import render, write_report
+from compassign_core.report.sections.windows import windows_data
 
 VOID = {"meta", "input", "br", "link", "img"}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&<!--"

@@ -25,6 +25,7 @@ from compassign_core.report.summaries import (
     standards_drift,
     trimmed_mean,
 )
+from compassign_core.rt.evaluation import evaluate
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(-5, 5) | st.just(np.nan)), max_size=40))
@@ -60,6 +61,18 @@ def test_calibrated_predictions_lie_on_the_diagonal() -> None:
     levels = np.array(LEVELS)
     found = observed_coverage(pit(simulated(n, 5.0, 1.0)))
     assert np.abs(found - levels).max() < 4 * np.sqrt(0.25 / n)
+
+
+def test_the_curve_meets_the_evaluation_at_95_percent() -> None:
+    table = simulated(2000, 5.0, 0.8)
+    zeros = pa.array(np.zeros(table.num_rows, dtype=np.int64))
+    for name in ("species", "species_cluster"):
+        table = table.append_column(name, zeros)
+    for name in ("support_bin", "novelty"):
+        table = table.append_column(name, zeros.cast(pa.string()))
+    overall = next(row for row in evaluate(table).to_pylist() if row["slice"] == "overall")
+    assert overall["cov95"] < 0.93
+    assert observed_coverage(pit(table), [0.95]) == pytest.approx([overall["cov95"]])
 
 
 def test_overconfident_predictions_lie_below_and_timid_ones_above_the_diagonal() -> None:

@@ -14,7 +14,7 @@ from compassign_core.rt.conformal import (
     t_quantiles,
     uncalibrated,
 )
-from compassign_core.rt.evaluation import calibration_curve, evaluate
+from compassign_core.rt.evaluation import evaluate
 from compassign_core.rt.folds import assign_folds, keyed_hash
 from compassign_core.rt.predict import predict_table
 from compassign_core.rt.rows import read_training
@@ -138,6 +138,3 @@ def test_windows_cover_new_runs_as_stated_even_with_run_effects(run_sd: float) -
     for level in (0.5, 0.8, 0.9, 0.99):
         covered = predict_table("new_runs", summaries, connection, level=level)["covered"]
         assert np.mean(covered.to_pylist()) == pytest.approx(level, abs=0.04)
-    curve = calibration_curve(predictions).to_pylist()
-    assert [row["nominal"] for row in curve] == [0.5, 0.8, 0.9, 0.95, 0.99]
-    assert curve[3]["observed"] == overall["cov95"]

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy.stats import kstest, t
 
 from compassign_core.contracts.catalogue import RT_EVALUATION, RT_WINDOWS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
-from compassign_core.rt.evaluation import calibration_curve, evaluate, pit_values
+from compassign_core.rt import metrics
+from compassign_core.rt.evaluation import evaluate
 from compassign_core.rt.predict import predict_table
 from compassign_core.rt.train import train_ridge
 from compassign_core.rt.windows import library_windows
@@ -94,7 +96,6 @@ def test_a_table_without_any_scored_row_has_counts_and_no_metrics(predictions: p
     overall = [r for r in evaluate(unscored).to_pylist() if r["slice"] == "overall"]
     assert [r["n_unscored"] for r in overall] == [unscored.num_rows // 2] * 2
     assert all(r[m] is None for r in overall for m in ("rmse", "mae", "cov95", "width95", "crps"))
-    assert all(row["observed"] is None for row in calibration_curve(unscored).to_pylist())
 
 
 def test_no_predictions_give_no_rows(predictions: pa.Table) -> None:
@@ -111,8 +112,11 @@ def test_probability_transforms_of_a_true_model_are_uniform() -> None:
     train_rows = table["task_id"] < 1060
     connection = rt_tables.register(rt_tables.rows(table, train_rows))
     connection.register("new_runs", rt_tables.arrow(rt_tables.rows(table, ~train_rows)))
-    pit = pit_values(predict_table("new_runs", train(connection), connection))
-    assert kstest(pit["pit"].to_numpy(), "uniform").statistic < 0.05
+    found = predict_table("new_runs", train(connection), connection).filter(pc.field("scored"))
+    columns = {name: found[name].to_numpy() for name in ("rt", "rt_predicted", "scale", "df")}
+    error = columns["rt"] - columns["rt_predicted"]
+    pit = metrics.probability_integral(error, columns["scale"], columns["df"])
+    assert kstest(pit, "uniform").statistic < 0.05
 
 
 def mapping() -> pa.Table:

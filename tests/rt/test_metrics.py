@@ -43,14 +43,6 @@ def test_crps_of_huge_errors_is_their_size() -> None:
     np.testing.assert_allclose(score, 1e6, rtol=1e-6)
 
 
-def test_accuracy_and_coverage_are_counted() -> None:
-    error = np.array([3.0, -4.0])
-    assert metrics.rmse(error) == pytest.approx(np.sqrt(12.5))
-    assert metrics.mae(error) == 3.5
-    assert metrics.coverage(error, np.array([3.0, 3.9])) == 0.5
-    assert metrics.width(np.array([1.0, 2.0])) == 3.0
-
-
 def test_the_half_width_holds_the_stated_probability() -> None:
     half = metrics.half_width(np.array([0.3]), np.array([2.5]), 0.9)
     inside = t(2.5, scale=0.3).cdf(half) - t(2.5, scale=0.3).cdf(-half)

@@ -1,0 +1,57 @@
+"""The glossary: the words of the page, for a reader who sees it for the first time."""
+
+from __future__ import annotations
+
+from compassign_core.report.markup import element
+
+_TERMS = (
+    (
+        "How to read this page",
+        "Start with the lights. Each gives its rule; colours always come with a word. All numbers "
+        "are measured on held-out sample sets, which no model has seen. Retention times, errors "
+        "and widths are in minutes.",
+    ),
+    (
+        "Window",
+        "From-to interval in which the peak of a compound is expected; a 95 % window should hold "
+        "95 of 100 such peaks. Width is the full width.",
+    ),
+    ("RMSE, MAE", "Root mean squared and mean absolute error of the predicted retention time."),
+    (
+        "CRPS",
+        "Continuous ranked probability score: one number, in minutes, for the whole predictive "
+        "distribution. It rewards narrow windows only while they are honest; lower is better.",
+    ),
+    (
+        "Cov95, Width95",
+        "Share of held-out peaks inside their nominal 95 % window, and the mean full width.",
+    ),
+    (
+        "Support",
+        "Training rows of the compound in its group (species or supercategory). Few rows: wider "
+        "window.",
+    ),
+    ("Cap", "Most training rows kept per pair of species and compound."),
+    (
+        "Novelty",
+        "Whether the model has seen the pair, only its compound, only its species, or neither.",
+    ),
+    (
+        "Standard",
+        "Compound of known identity found in every run (IS internal, RS retention, ES_ "
+        "endogenous); its retention time tells the model how the run has drifted.",
+    ),
+    ("Residual", "Observed minus predicted retention time. Above zero: later than predicted."),
+    ("Run, worksheet, sample set", "One injection; its batch; the samples of one study."),
+    (
+        "Unscored",
+        "The model had no basis for a prediction. Such rows count as held-out but enter no error "
+        "or coverage.",
+    ),
+)
+
+
+def glossary_section() -> list[object]:
+    """Explain the words of the page."""
+    terms = [piece for k, v in _TERMS for piece in (element("dt", k), element("dd", v))]
+    return [element("dl", *terms)]
