@@ -17,12 +17,17 @@ from compassign_assets.lake_asset import FileResult, file_asset, table_asset
 from compassign_assets.report_server import report_url
 from compassign_core.contracts.catalogue import RT_EVALUATION
 from compassign_core.contracts.rejects import StepResult
-from compassign_core.contracts.settings.rt import MODEL_KINDS
+from compassign_core.contracts.settings.rt import MODEL_KINDS, ComparisonSettings
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
 
 DEFAULT_MODEL = "supercategory_ridge"
+COMPARISON = ComparisonSettings()
 _MODELS = {"models": [coefficients_name(kind) for kind in MODEL_KINDS]}
+
+
+def _comparison(_project: Project, _partition: Partition) -> Mapping[str, str]:
+    return {"comparison": COMPARISON.fingerprint()}
 
 
 def _level(_project: Project, _partition: Partition) -> Mapping[str, str]:
@@ -68,6 +73,14 @@ def rt_evaluation(project: Project, partition: Partition, rt_predictions: pa.Tab
     from compassign_core.rt.evaluation import evaluate
 
     table = evaluate(rt_predictions)
+    return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
+
+
+@table_asset(group="evaluation", packages=("rt",), inputs=_comparison)
+def rt_comparison(project: Project, partition: Partition, rt_predictions: pa.Table) -> StepResult:
+    from compassign_core.rt.comparison import compare
+
+    table = compare(rt_predictions, COMPARISON)
     return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
 
 

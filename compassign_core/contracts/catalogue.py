@@ -322,6 +322,38 @@ RT_EVALUATION = TableContract(
     order_by=("model", "slice", "level"),
 )
 
+RT_COMPARISON = TableContract(
+    "rt_comparison",
+    "Each model against the baseline on the same held-out peaks, resampled by sample set.",
+    _LIB_CAP,
+    (
+        _MODEL,
+        Column("baseline", "VARCHAR", "model it is compared with"),
+        Column(
+            "slice",
+            "VARCHAR",
+            "what the rows are grouped by",
+            values=("overall", "support_bin", "supercategory", "novelty"),
+        ),
+        Column("level", "VARCHAR", "value of the slice, as the baseline sees it"),
+        Column(
+            "metric",
+            "VARCHAR",
+            "what is compared; minutes, cov95 a share",
+            values=("rmse", "mae", "crps", "width95", "cov95"),
+        ),
+        Column("n_rows", "BIGINT", "peaks that both models scored", minimum=1),
+        Column("n_units", "BIGINT", "sample sets they come from", minimum=1),
+        Column("baseline_value", "DOUBLE", "metric of the baseline"),
+        Column("model_value", "DOUBLE", "metric of the model"),
+        Column("difference", "DOUBLE", "model less baseline; below zero is better but for cov95"),
+        Column("low", "DOUBLE", "lower end of its 95 % bootstrap interval"),
+        Column("high", "DOUBLE", "upper end of its 95 % bootstrap interval"),
+    ),
+    key=("model", "slice", "level", "metric"),
+    order_by=("model", "slice", "level", "metric"),
+)
+
 RT_WINDOWS = TableContract(
     "rt_windows",
     "Expected retention time and window of each (species, compound) at the species' mean run.",
@@ -369,6 +401,7 @@ CONTRACTS: dict[str, TableContract] = {
         REALTEST_TABLE,
         RT_PREDICTIONS,
         RT_EVALUATION,
+        RT_COMPARISON,
         RT_WINDOWS,
     )
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from compassign_core.contracts.tables import TableContract
 
@@ -41,3 +42,9 @@ def labels(words: tuple[str, ...], index: npt.NDArray[np.int64]) -> Any:
 def nullable_booleans(values: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> Any:
     """Boolean column that is null where not `known`."""
     return pa.array(values, mask=~known)
+
+
+def float_column(table: Any, name: str) -> npt.NDArray[np.float64]:
+    """A DOUBLE column as an array, nulls as NaN."""
+    column = pc.fill_null(table[name].cast(pa.float64()), float("nan"))
+    return np.asarray(column.to_numpy(), dtype=np.float64)

@@ -16,7 +16,7 @@ from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
 from compassign_core.rt import metrics
-from compassign_core.rt.arrow import arrow_schema
+from compassign_core.rt.arrow import arrow_schema, float_column
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,9 +78,9 @@ class _Measured:
 
     def __init__(self, table: Any) -> None:
         self.table = table
-        predicted, rt = _floats(table, "rt_predicted"), _floats(table, "rt")
+        predicted, rt = float_column(table, "rt_predicted"), float_column(table, "rt")
         self.error = rt - predicted
-        self.scale, self.df = _floats(table, "scale"), _floats(table, "df")
+        self.scale, self.df = float_column(table, "scale"), float_column(table, "df")
         self.scored = np.asarray(table["scored"].to_numpy()).astype(bool)
         self.usable = self.scored & np.isfinite(self.error) & (self.scale > 0) & ~np.isnan(self.df)
         self.model, self.model_code = _codes(table["model"])
@@ -128,12 +128,6 @@ class _Measured:
                 }
             )
         return rows
-
-
-def _floats(table: Any, name: str) -> Floats:
-    """A DOUBLE column, nulls as NaN."""
-    column = pc.fill_null(table[name].cast(pa.float64()), float("nan"))
-    return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
 def _codes(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:

@@ -96,6 +96,21 @@ class WindowSettings(Settings):
         return self
 
 
+class ComparisonSettings(Settings):
+    """How models are compared on held-out peaks.
+
+    Attributes
+    ----------
+    baseline : the model all others are compared with.
+    n_bootstrap : resamples of whole sample sets; peaks of one study err together.
+    seed : of the resampling.
+    """
+
+    baseline: str = "supercategory_mean"
+    n_bootstrap: int = Field(2000, ge=100, le=100_000)
+    seed: int = Field(42, ge=0, lt=2**31)
+
+
 MODEL_KINDS: dict[str, RidgeSettings] = {
     "supercategory_ridge": RidgeSettings(),
     "supercategory_ridge_fixed": RidgeSettings(lambda_slopes=PUBLISHED_PENALTY),
