@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from compassign_assets.definitions import defs
-from compassign_assets.lineage import RECORDS, AssetRecord
 from compassign_core.contracts.catalogue import CONTRACTS
 from compassign_core.contracts.check_rules import RULES
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import REJECT_COLUMNS
 from compassign_core.contracts.tables import COVARIATE_PREFIXES, Column, TableContract
+from compassign_core.pipeline.artifacts import ARTIFACTS, Artifact
 from compassign_core.store.atomic import write_text
 from compassign_core.store.project import current_project
 
@@ -53,10 +53,10 @@ def check_specs(name: str) -> Sequence[dg.AssetCheckSpec]:
 
 def render() -> str:
     """The whole page as Markdown."""
-    tables = [name for name in CONTRACTS if name in RECORDS]
-    files = [record for name, record in sorted(RECORDS.items()) if name not in CONTRACTS]
+    tables = [name for name in CONTRACTS if name in ARTIFACTS]
+    files = [record for name, record in sorted(ARTIFACTS.items()) if name not in CONTRACTS]
     parts = [_OPENING, "## Overview\n", _overview(tables), "## Tables\n"]
-    parts += [_table_section(CONTRACTS[name], RECORDS[name]) for name in tables]
+    parts += [_table_section(CONTRACTS[name], ARTIFACTS[name]) for name in tables]
     parts += [_rejects_section(), _files_section(files), _checks_section(tables)]
     return "\n".join(parts)
 
@@ -69,7 +69,7 @@ def _overview(names: Iterable[str]) -> str:
     return _markdown_table(("Table", "Partitions", "What it is"), rows)
 
 
-def _table_section(contract: TableContract, record: AssetRecord) -> str:
+def _table_section(contract: TableContract, record: Artifact) -> str:
     facts = [
         f"- Partitions: {_DIMENSIONS[contract.partitions]}",
         f"- Key: {_names(contract.key) or 'none'}",
@@ -133,7 +133,7 @@ def _rejects_section() -> str:
     )
 
 
-def _files_section(records: Iterable[AssetRecord]) -> str:
+def _files_section(records: Iterable[Artifact]) -> str:
     rows = [
         (f"`{r.name}`", _DIMENSIONS[r.dimensions], f"`{r.file}`", _names(r.upstream) or "the lake")
         for r in records
@@ -149,7 +149,7 @@ def _checks_section(tables: Iterable[str]) -> str:
     for name in tables:
         for spec in check_specs(name):
             used.setdefault(spec.name, (spec.blocking, []))[1].append(name)
-    n_tables = len([name for name in CONTRACTS if name in RECORDS])
+    n_tables = len([name for name in CONTRACTS if name in ARTIFACTS])
     rows = [
         (
             f"`{check}`",

@@ -2,16 +2,14 @@
 
 import dagster as dg
 
-from compassign_assets.assets import chemistry, evaluation, ingest, models, training, warehouse
+from compassign_assets.assets import ASSETS
 from compassign_assets.io_manager import LakeIOManager
 from compassign_assets.jobs import JOBS
 from compassign_assets.schedules import SCHEDULES
 from compassign_assets.sensors import SENSORS
 
 defs = dg.Definitions(
-    assets=[
-        *dg.load_assets_from_modules([chemistry, ingest, training, models, evaluation, warehouse])
-    ],
+    assets=ASSETS,
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=SENSORS,

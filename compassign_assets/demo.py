@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # libraries.toml, whose faults are the user's to mend.
     try:
         from compassign_assets.runner import Runner
-        from compassign_assets.summary import print_summary
+        from compassign_core.pipeline.summary import print_summary
         from compassign_core.store.lake import Partition
     except CompassignError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from compassign_assets.lineage import RECORDS
 from compassign_core.contracts.catalogue import CONTRACTS
 from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.contracts.tables import TableContract
+from compassign_core.pipeline.artifacts import ARTIFACTS, Link, Markdown
 from compassign_core.store.project import Project
 from compassign_core.store.steps import StagedStep
 
@@ -53,7 +53,7 @@ def column_schema(contract: TableContract, path: Path | None = None) -> dg.Table
 
 def column_lineage(contract: TableContract) -> dg.TableColumnLineage:
     """Where columns come from: the same name upstream, or a known other name."""
-    upstream = [name for name in RECORDS[contract.name].upstream if name in CONTRACTS]
+    upstream = [name for name in ARTIFACTS[contract.name].upstream if name in CONTRACTS]
     origins: dict[str, list[dg.TableColumnDep]] = {}
     for column in contract.names():
         given = _ORIGINS.get((contract.name, column))
@@ -79,6 +79,19 @@ def file_metadata(project: Project, path: Path) -> dict[str, Any]:
     }
 
 
+def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of the core as the UI shows them."""
+    return {name: _value(value) for name, value in metadata.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Markdown):
+        return dg.MetadataValue.md(value.text)
+    if isinstance(value, Link):
+        return dg.MetadataValue.url(value.url)
+    return dg.MetadataValue.json(dict(value)) if isinstance(value, Mapping) else value
+
+
 def step_metadata(project: Project, step: StagedStep) -> dict[str, Any]:
     """Everything worth showing of a published preparation step."""
     report, contract = step.report, step.table.contract
@@ -90,7 +103,6 @@ def step_metadata(project: Project, step: StagedStep) -> dict[str, Any]:
         "rows in": report.rows_in,
         "rows out": report.rows_out,
         "rows refused": report.n_rejected,
-        "seconds": report.seconds,
     }
     for title, counts in (("refused by reason", report.rejects), ("set aside", report.set_aside)):
         if counts:

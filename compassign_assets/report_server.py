@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,20 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from compassign_core.store.lake import Partition
-
-HOST = "127.0.0.1"
-REPORT = "report.html"
-
-
-def report_port() -> int:
-    """Port of the report server, COMPASSIGN_REPORT_PORT or 3001."""
-    return int(os.environ.get("COMPASSIGN_REPORT_PORT", "3001"))
-
-
-def report_url(partition: Partition) -> str:
-    """Where a report can be opened while `make ui` runs."""
-    return f"http://{HOST}:{report_port()}/{partition.folder().as_posix()}/{REPORT}"
+from compassign_core.report.address import HOST, REPORT_FILE, report_port
 
 
 class _Reports(SimpleHTTPRequestHandler):
@@ -31,7 +17,7 @@ class _Reports(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
-        if path.is_dir() or path.name == REPORT:
+        if path.is_dir() or path.name == REPORT_FILE:
             super().do_GET()
         else:
             self.send_error(HTTPStatus.NOT_FOUND)

@@ -9,9 +9,10 @@ from typing import Self
 import dagster as dg
 
 from compassign_assets.definitions import defs
-from compassign_assets.lineage import RECORDS, stale
 from compassign_assets.partitions import write_key
 from compassign_core.contracts.errors import CompassignError
+from compassign_core.pipeline.lineage import stale
+from compassign_core.pipeline.stages import ARTIFACTS
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import current_project
 
@@ -52,7 +53,7 @@ class Runner:
         place = f"{job_name}, {partition}"
         job = defs.resolve_job_def(job_name)
         names = [
-            name for name in RECORDS if dg.AssetKey(name) in job.asset_layer.selected_asset_keys
+            name for name in ARTIFACTS if dg.AssetKey(name) in job.asset_layer.selected_asset_keys
         ]
         try:
             todo = stale(current_project(), names, partition)

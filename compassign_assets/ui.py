@@ -9,7 +9,8 @@ import sys
 from types import FrameType
 
 from compassign_assets.environment import prepare_environment
-from compassign_assets.report_server import HOST, report_port, serve_reports
+from compassign_assets.report_server import serve_reports
+from compassign_core.report.address import HOST, report_port
 from compassign_core.store.project import current_project
 
 PATIENCE_S = 10

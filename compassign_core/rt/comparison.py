@@ -135,8 +135,8 @@ def _compare(model: _Losses, base: _Losses, settings: ComparisonSettings) -> lis
             )
             for losses in (base.losses, model.losses)
         ]  # each (U, levels, metrics)
-        whole = [_means(s.sum(axis=0), counts.sum(axis=0)) for s in sums]
-        drawn_counts = draws @ counts  # (B, levels)
+        whole = [_means(s.sum(axis=0), counts.sum(axis=0).astype(np.float64)) for s in sums]
+        drawn_counts = np.asarray(draws @ counts, dtype=np.float64)  # (B, levels)
         resampled = [_means(np.tensordot(draws, s, axes=1), drawn_counts) for s in sums]
         difference = resampled[1] - resampled[0]  # (B, levels, metrics); NaN where not drawn
         low, high = np.nanquantile(difference, (0.025, 0.975), axis=0)
@@ -160,7 +160,7 @@ def _compare(model: _Losses, base: _Losses, settings: ComparisonSettings) -> lis
     return rows
 
 
-def _means(sums: Floats, counts: npt.NDArray[np.integer]) -> Floats:
+def _means(sums: Floats, counts: Floats) -> Floats:
     """Metrics from summed losses ``(…, metrics)`` and row counts ``(…)``; NaN without rows."""
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / np.where(counts > 0, counts, np.nan)[..., None]

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from compassign_assets.lineage import RECORDS
 from compassign_core.contracts.identifiers import CAPS
+from compassign_core.pipeline.stages import ARTIFACTS
 from tests.support.installation import LIB
 
 pytestmark = pytest.mark.slow
@@ -116,7 +116,7 @@ def _partition(run: dict[str, Any]) -> str:
 
 def test_one_backfill_makes_a_library_and_all_its_caps_in_parallel(service) -> None:
     running, root = service
-    selection = [{"path": [name]} for name, record in RECORDS.items() if record.dimensions]
+    selection = [{"path": [name]} for name, record in ARTIFACTS.items() if record.dimensions]
     launched = running.ask(
         LAUNCH, params={"assetSelection": selection, "partitionNames": [str(LIB)]}
     )["launchPartitionBackfill"]

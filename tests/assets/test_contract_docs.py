@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from compassign_assets.contract_docs import PAGE, check_specs, render
-from compassign_assets.lineage import RECORDS
 from compassign_core.contracts.catalogue import CONTRACTS
 from compassign_core.contracts.check_rules import RULES
+from compassign_core.pipeline.stages import ARTIFACTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def test_every_check_stands_on_the_page_with_its_rule() -> None:
 
 def test_every_artifact_is_on_the_page() -> None:
     page = render()
-    for name in RECORDS:
+    for name in ARTIFACTS:
         assert f"| `{name}` |" in page or f"### {name}\n" in page
 
 

@@ -7,12 +7,13 @@ import dagster as dg
 import pytest
 
 from compassign_assets.definitions import defs
-from compassign_assets.lineage import RECORDS, upstream_first
 from compassign_assets.partitions import DEFINITIONS, read_key, write_key
 from compassign_core.contracts.catalogue import CONTRACTS
 from compassign_core.contracts.check_rules import RULES, WARNINGS
 from compassign_core.contracts.errors import SettingsError
 from compassign_core.contracts.identifiers import CAPS
+from compassign_core.pipeline.artifacts import upstream_first
+from compassign_core.pipeline.stages import ARTIFACTS
 from compassign_core.store.lake import Partition
 
 GRAPH = defs.resolve_asset_graph()
@@ -28,10 +29,10 @@ def test_every_table_contract_is_an_asset_with_its_partitions() -> None:
     for name, contract in CONTRACTS.items():
         node = GRAPH.get(dg.AssetKey(name))
         assert node.partitions_def == DEFINITIONS[contract.partitions], name
-        assert RECORDS[name].dimensions == contract.partitions
+        assert ARTIFACTS[name].dimensions == contract.partitions
 
 
-@pytest.mark.parametrize("name", sorted(RECORDS))
+@pytest.mark.parametrize("name", sorted(ARTIFACTS))
 def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(name: str) -> None:
     node = GRAPH.get(dg.AssetKey(name))
     assert len(node.description or "") > 20
@@ -39,13 +40,13 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(name: str)
     assert node.group_name != "default"
     assert node.kinds
     assert node.code_version
-    assert {key.path[-1] for key in node.parent_keys} == set(RECORDS[name].upstream)
+    assert {key.path[-1] for key in node.parent_keys} == set(ARTIFACTS[name].upstream)
 
 
 def test_assets_can_be_put_upstream_first() -> None:
-    names = upstream_first(RECORDS)
-    assert sorted(names) == sorted(RECORDS)
-    for name, record in RECORDS.items():
+    names = upstream_first(ARTIFACTS)
+    assert sorted(names) == sorted(ARTIFACTS)
+    for name, record in ARTIFACTS.items():
         for parent in record.upstream:
             assert names.index(parent) < names.index(name), (parent, name)
 
@@ -66,7 +67,7 @@ def test_the_data_flow_from_export_to_report() -> None:
     while todo:
         name = todo.pop()
         upstream.add(name)
-        todo += [parent for parent in RECORDS[name].upstream if parent not in upstream]
+        todo += [parent for parent in ARTIFACTS[name].upstream if parent not in upstream]
     assert {"export_manifest", "lib_training", "ranked_training", "rt_table"} <= upstream
     assert {"chem_classes", "realtest_table", "supercategory_ridge_coefficients"} <= upstream
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from compassign_assets.io_manager import LakeIOManager, load
-from compassign_core.rt.summaries import CoefficientSummaries
+from compassign_assets.io_manager import LakeIOManager
+from compassign_core.pipeline.loading import load
 from compassign_core.store.lake import Partition, TableSource
 from tests.support.installation import CAP, LIB
 
@@ -45,15 +45,9 @@ def test_several_partitions_come_as_one_table(made) -> None:
     assert load(lake, paths, pa.Table).num_rows == sum(one)
 
 
-def test_a_model_comes_as_coefficient_summaries(made) -> None:
-    name = "supercategory_ridge_coefficients"
-    path = made.lake.need(name, Partition(LIB, CAP), "coefficients.npz")
-    assert load(made.lake, [path], CoefficientSummaries).model == "supercategory_ridge"
-
-
 def test_a_type_that_nothing_can_be_loaded_as_is_refused(made) -> None:
     path = made.lake.need("lib_training", Partition(LIB))
-    with pytest.raises(TypeError, match="annotate it as TableSource"):
+    with pytest.raises(TypeError, match="annotate one of TableSource"):
         load(made.lake, [path], dict)
 
 

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from compassign_assets import demo
-from compassign_assets.report_server import report_url, serve_reports
-from compassign_assets.summary import print_summary
+from compassign_assets.report_server import serve_reports
+from compassign_core.pipeline.summary import print_summary
+from compassign_core.report.address import report_url
 from compassign_core.store.lake import Partition
 from tests.support.installation import CAP, LIB
 

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from compassign_assets.definitions import defs
-from compassign_assets.lineage import RECORDS, expected_lineage, is_current, stale
 from compassign_assets.runner import Runner
+from compassign_core.pipeline.lineage import expected_lineage, is_current, stale
+from compassign_core.pipeline.stages import ARTIFACTS
 from compassign_core.simulate import dirt
 from compassign_core.store.lake import Partition
 from tests.support import export_oracle as oracle
@@ -24,7 +25,7 @@ def _steps(runner: Runner, lib: int = LIB) -> bool:
 def test_everything_is_made_and_a_second_call_makes_nothing(made, runner) -> None:
     run_all(runner)
     assert runner.failures == {}
-    assert (runner.made, runner.current) == (0, len(RECORDS))
+    assert (runner.made, runner.current) == (0, len(ARTIFACTS))
 
 
 def test_the_rows_are_those_of_plain_sql_on_the_shards(made, exported) -> None:
@@ -63,7 +64,7 @@ def test_the_same_inputs_give_the_same_bytes_on_another_number_of_threads(
 
 def test_a_changed_shard_rebuilds_what_depends_on_it_and_nothing_else(made, runner) -> None:
     dirt.nan_and_negative_rt(made.data, LIB)
-    todo = stale(made, list(RECORDS), Partition(LIB))
+    todo = stale(made, list(ARTIFACTS), Partition(LIB))
     assert "lib_training" in todo
     run_all(runner)
     assert runner.failures == {}
@@ -76,7 +77,7 @@ def test_a_changed_setting_rebuilds_what_it_decides(made, runner) -> None:
     section = f"[library.{LIB}.prep]"
     assert section in file.read_text()
     file.write_text(file.read_text().replace(section, f"{section}\nseed = 7"))
-    names = list(RECORDS)
+    names = list(ARTIFACTS)
     todo = stale(made, names, Partition(LIB))
     assert "ranked_training" in todo
     assert "export_manifest" not in todo

@@ -9,15 +9,20 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import dagster as dg
 import pyarrow as pa
 
-from compassign_assets.assets.models import WINDOWS, coefficients_name
-from compassign_assets.lake_asset import FileResult, file_asset, table_asset
-from compassign_assets.report_server import report_url
 from compassign_core.contracts.catalogue import RT_EVALUATION
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.rt import MODEL_KINDS, ComparisonSettings
+from compassign_core.pipeline.artifacts import (
+    FileResult,
+    Link,
+    Markdown,
+    file_artifact,
+    table_artifact,
+)
+from compassign_core.pipeline.models import WINDOWS, coefficients_name
+from compassign_core.report.address import report_url
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
 
@@ -34,7 +39,7 @@ def _level(_project: Project, _partition: Partition) -> Mapping[str, str]:
     return {"windows": WINDOWS.fingerprint()}
 
 
-@table_asset(
+@table_artifact(
     group="evaluation",
     packages=("rt",),
     inputs=_level,
@@ -68,7 +73,7 @@ def rt_predictions(
     )
 
 
-@table_asset(group="evaluation", packages=("rt",))
+@table_artifact(group="evaluation", packages=("rt",))
 def rt_evaluation(project: Project, partition: Partition, rt_predictions: pa.Table) -> StepResult:
     from compassign_core.rt.evaluation import evaluate
 
@@ -76,7 +81,7 @@ def rt_evaluation(project: Project, partition: Partition, rt_predictions: pa.Tab
     return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
 
 
-@table_asset(group="evaluation", packages=("rt",), inputs=_comparison)
+@table_artifact(group="evaluation", packages=("rt",), inputs=_comparison)
 def rt_comparison(project: Project, partition: Partition, rt_predictions: pa.Table) -> StepResult:
     from compassign_core.rt.comparison import compare
 
@@ -84,7 +89,7 @@ def rt_comparison(project: Project, partition: Partition, rt_predictions: pa.Tab
     return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
 
 
-@table_asset(group="evaluation", packages=("rt",), inputs=_level, gathers=_MODELS)
+@table_artifact(group="evaluation", packages=("rt",), inputs=_level, gathers=_MODELS)
 def rt_windows(
     project: Project,
     partition: Partition,
@@ -118,7 +123,7 @@ def _steps(project: Project, partition: Partition) -> Mapping[str, str]:
     return {"title": title, "steps": hashlib.sha256(counts.encode()).hexdigest()}
 
 
-@file_asset(
+@file_artifact(
     file="report.html",
     dimensions=("lib_id", "row_cap"),
     group="evaluation",
@@ -163,9 +168,7 @@ def rt_report(
         fingerprint=by_kind[DEFAULT_MODEL].fingerprint,
     )
     images = {
-        name: dg.MetadataValue.md(
-            f"![{name}](data:image/png;base64,{base64.b64encode(image).decode()})"
-        )
+        name: Markdown(f"![{name}](data:image/png;base64,{base64.b64encode(image).decode()})")
         for name, image in key_figures(inputs).items()
     }
     overall = rt_evaluation.filter(
@@ -181,9 +184,9 @@ def rt_report(
     return FileResult(
         lambda path: write_report(inputs, path),
         {
-            "open the report": dg.MetadataValue.url(report_url(partition)),
-            "metrics": dg.MetadataValue.md(evaluation_markdown(rt_evaluation)),
-            "preparation": dg.MetadataValue.md(steps_markdown(steps)),
+            "open the report": Link(report_url(partition)),
+            "metrics": Markdown(evaluation_markdown(rt_evaluation)),
+            "preparation": Markdown(steps_markdown(steps)),
             **images,
             **numbers,
         },

@@ -1,12 +1,12 @@
 """The warehouse: views over the lake for notebooks, `compassign sql` and reports."""
 
-from compassign_assets.lake_asset import FileResult, file_asset
+from compassign_core.pipeline.artifacts import FileResult, file_artifact
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import Project
 from compassign_core.store.warehouse import build_warehouse
 
 
-@file_asset(
+@file_artifact(
     file="views.txt",
     dimensions=(),
     group="warehouse",

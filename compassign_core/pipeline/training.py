@@ -5,9 +5,9 @@ Here belongs what decides which rows are trained on and which are held out.
 
 from collections.abc import Mapping
 
-from compassign_assets.lake_asset import FileResult, file_asset, table_asset
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import StepResult
+from compassign_core.pipeline.artifacts import FileResult, file_artifact, table_artifact
 from compassign_core.prep import checks as prep_checks
 from compassign_core.prep.csv_export import write_csv
 from compassign_core.prep.folds import build_fold_assignment
@@ -28,7 +28,7 @@ def _prep_and_expected(project: Project, partition: Partition) -> Mapping[str, s
     return {**_prep(project, partition), "expected": expected}
 
 
-@table_asset(
+@table_artifact(
     group="training", packages=("prep",), checks=("every_sample_set_has_one_fold",), inputs=_prep
 )
 def fold_assignment(
@@ -49,7 +49,7 @@ def fold_assignment(
     )
 
 
-@table_asset(
+@table_artifact(
     group="training",
     packages=("prep",),
     checks=("counts_as_stated",),
@@ -69,7 +69,7 @@ def species_compound_support(
     return result.with_checks(prep_checks.support_counts_as_stated(connection, expected))
 
 
-@table_asset(
+@table_artifact(
     group="training",
     packages=("prep",),
     checks=("no_test_sample_set", "pairs_match_support"),
@@ -98,7 +98,7 @@ def ranked_training(
     )
 
 
-@table_asset(
+@table_artifact(
     group="training",
     packages=("prep",),
     checks=("no_test_sample_set", "pairs_match_support", "caps_nested"),
@@ -120,7 +120,7 @@ def capped_training(
     )
 
 
-@table_asset(
+@table_artifact(
     group="training",
     packages=("prep",),
     checks=("chemistry_counts_as_stated",),
@@ -155,7 +155,7 @@ def chemclass_training(
     )
 
 
-@table_asset(
+@table_artifact(
     group="training",
     packages=("prep",),
     checks=("covariates_present", "no_test_sample_set"),
@@ -175,7 +175,7 @@ def rt_table(
     )
 
 
-@file_asset(
+@file_artifact(
     file="data.csv",
     dimensions=("lib_id", "row_cap"),
     group="training",
@@ -187,7 +187,7 @@ def rt_table_csv(project: Project, partition: Partition, rt_table: TableSource) 
     return FileResult(lambda path: write_csv(project.lake.connection, rt_table, path), {}, "CSV")
 
 
-@table_asset(group="training", packages=("prep",), inputs=_prep, pool="scan")
+@table_artifact(group="training", packages=("prep",), inputs=_prep, pool="scan")
 def realtest_table(
     project: Project,
     partition: Partition,

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from compassign_assets.lake_asset import table_asset
-from compassign_assets.lineage import file_hash
 from compassign_core.contracts.rejects import StepResult
+from compassign_core.pipeline.artifacts import table_artifact
+from compassign_core.pipeline.lineage import file_hash
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import Project
 
@@ -29,7 +29,7 @@ def _sources(project: Project, _partition: Partition) -> Mapping[str, str]:
     }
 
 
-@table_asset(group="chemistry", packages=("chemistry",), inputs=_sources)
+@table_artifact(group="chemistry", packages=("chemistry",), inputs=_sources)
 def structures(project: Project, partition: Partition) -> StepResult:
     from compassign_core.chemistry.structures import no_structures, read_structures
 
@@ -40,7 +40,7 @@ def structures(project: Project, partition: Partition) -> StepResult:
     return read_structures(path, project.lake.connection)
 
 
-@table_asset(group="chemistry", packages=("chemistry",), inputs=_sources, pool="train")
+@table_artifact(group="chemistry", packages=("chemistry",), inputs=_sources, pool="train")
 def chem_descriptors(project: Project, partition: Partition, structures: pa.Table) -> StepResult:
     from compassign_core.chemistry.descriptors import describe_structures
     from compassign_core.chemistry.embeddings import read_embeddings
@@ -51,7 +51,7 @@ def chem_descriptors(project: Project, partition: Partition, structures: pa.Tabl
     return describe_structures(structures, chemistry.settings)
 
 
-@table_asset(group="chemistry", packages=("chemistry",), inputs=_sources, pool="train")
+@table_artifact(group="chemistry", packages=("chemistry",), inputs=_sources, pool="train")
 def chem_classes(project: Project, partition: Partition, chem_descriptors: pa.Table) -> StepResult:
     from compassign_core.chemistry.classes import classify
 

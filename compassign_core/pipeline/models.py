@@ -6,16 +6,14 @@ Here belongs the fitting of models; what is said about them on held-out data sta
 
 from collections.abc import Mapping
 
-import dagster as dg
-
-from compassign_assets.lake_asset import FileResult, file_asset
-from compassign_assets.lineage import expected_lineage
 from compassign_core.contracts.settings.rt import (
     MODEL_DESCRIPTIONS,
     MODEL_KINDS,
     RidgeSettings,
     WindowSettings,
 )
+from compassign_core.pipeline.artifacts import FileResult, file_artifact
+from compassign_core.pipeline.lineage import expected_lineage
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
 
@@ -28,13 +26,14 @@ def coefficients_name(kind: str) -> str:
     return f"{kind}_coefficients"
 
 
-def _coefficients(kind: str, settings: RidgeSettings) -> dg.AssetsDefinition:
+def _declare(kind: str, settings: RidgeSettings) -> None:
+    """Declare the coefficient summaries of one model kind."""
     name = coefficients_name(kind)
 
     def inputs(_project: Project, _partition: Partition) -> Mapping[str, str]:
         return {"model": settings.fingerprint(), "windows": WINDOWS.fingerprint()}
 
-    @file_asset(
+    @file_artifact(
         name=name,
         file=COEFFICIENTS_FILE,
         dimensions=("lib_id", "row_cap"),
@@ -70,7 +69,7 @@ def _coefficients(kind: str, settings: RidgeSettings) -> dg.AssetsDefinition:
             {
                 "groups": model.n_groups,
                 "training rows": int(model.n_train.sum()),
-                "settings": dg.MetadataValue.json(settings.model_dump(mode="json")),
+                "settings": settings.model_dump(mode="json"),
                 "lambda_slopes (min²)": float(model.lambda_slopes),
                 "noise_df0": float(model.noise_df0),
                 "noise_scale0 (min)": float(model.noise_scale0),
@@ -78,7 +77,6 @@ def _coefficients(kind: str, settings: RidgeSettings) -> dg.AssetsDefinition:
             f"{model.n_groups:,} groups",
         )
 
-    return train
 
-
-coefficients = [_coefficients(kind, settings) for kind, settings in MODEL_KINDS.items()]
+for _kind, _settings in MODEL_KINDS.items():
+    _declare(_kind, _settings)

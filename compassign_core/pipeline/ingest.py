@@ -6,9 +6,9 @@ Here belongs what reads files that a user brought. What is sampled or trained on
 
 from collections.abc import Mapping
 
-from compassign_assets.lake_asset import table_asset
-from compassign_assets.lineage import file_hash
 from compassign_core.contracts.rejects import StepResult
+from compassign_core.pipeline.artifacts import table_artifact
+from compassign_core.pipeline.lineage import file_hash
 from compassign_core.prep.checks import training_counts_as_stated
 from compassign_core.prep.comp_chem import build_comp_chem_mapping, build_library_compounds
 from compassign_core.prep.covariates import build_run_covariates
@@ -41,12 +41,14 @@ def _columns(project: Project, partition: Partition) -> Mapping[str, str]:
     }
 
 
-@table_asset(group="ingest", packages=("prep",), inputs=_export)
+@table_artifact(group="ingest", packages=("prep",), inputs=_export)
 def export_manifest(project: Project, partition: Partition) -> StepResult:
     return scan_export(project.libraries, partition.lib or 0)
 
 
-@table_asset(group="ingest", packages=("prep",), checks=("one_covariate_row_per_run",), pool="scan")
+@table_artifact(
+    group="ingest", packages=("prep",), checks=("one_covariate_row_per_run",), pool="scan"
+)
 def run_covariates(
     project: Project, partition: Partition, export_manifest: TableSource
 ) -> StepResult:
@@ -55,7 +57,7 @@ def run_covariates(
     )
 
 
-@table_asset(
+@table_artifact(
     group="ingest", packages=("prep",), checks=("counts_as_stated",), inputs=_prep, pool="scan"
 )
 def lib_training(
@@ -79,7 +81,7 @@ def lib_training(
     )
 
 
-@table_asset(
+@table_artifact(
     group="ingest",
     packages=("prep",),
     checks=(
@@ -108,7 +110,7 @@ def species_mapping(
     )
 
 
-@table_asset(group="ingest", packages=("prep",), checks=("comp_in_one_chemical",))
+@table_artifact(group="ingest", packages=("prep",), checks=("comp_in_one_chemical",))
 def comp_chem_mapping(
     project: Project, partition: Partition, export_manifest: TableSource
 ) -> StepResult:
@@ -117,7 +119,7 @@ def comp_chem_mapping(
     return build_comp_chem_mapping(connection, file, partition.lib or 0)
 
 
-@table_asset(group="ingest", packages=("prep",))
+@table_artifact(group="ingest", packages=("prep",))
 def library_compounds(
     project: Project, partition: Partition, export_manifest: TableSource
 ) -> StepResult:
