@@ -137,7 +137,10 @@ def _compare(model: _Losses, base: _Losses, settings: ComparisonSettings) -> lis
         ]  # each (U, levels, metrics)
         whole = [_means(s.sum(axis=0), counts.sum(axis=0).astype(np.float64)) for s in sums]
         drawn_counts = np.asarray(draws @ counts, dtype=np.float64)  # (B, levels)
-        resampled = [_means(np.tensordot(draws, s, axes=1), drawn_counts) for s in sums]
+        resampled = [
+            _means(np.asarray(np.tensordot(draws, s, axes=1), dtype=np.float64), drawn_counts)
+            for s in sums
+        ]
         difference = resampled[1] - resampled[0]  # (B, levels, metrics); NaN where not drawn
         low, high = np.nanquantile(difference, (0.025, 0.975), axis=0)
         units = (counts > 0).sum(axis=0)

@@ -14,9 +14,8 @@ from tests.support.installation import CAP, LIB
 MODEL = f"supercategory_ridge:{LIB}:{CAP}"
 
 
-@pytest.fixture
-def run(made, monkeypatch, capsys):
-    """Run `compassign …` on the finished project: exit code, stdout, stderr."""
+def _caller(monkeypatch, capsys):
+    """A function that runs `compassign …`: exit code, stdout, stderr."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["compassign", *arguments])
@@ -26,6 +25,18 @@ def run(made, monkeypatch, capsys):
         return int(ended.value.code or 0), captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def run(made, monkeypatch, capsys):
+    """Run `compassign …` on the finished project."""
+    return _caller(monkeypatch, capsys)
+
+
+@pytest.fixture
+def project_run(project, monkeypatch, capsys):
+    """Run `compassign …` where nothing has been made yet."""
+    return _caller(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -161,3 +172,56 @@ def test_an_output_of_unknown_kind_is_refused(run, test_table, tmp_path) -> None
 def test_the_version_is_printed(run) -> None:
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("compassign ")
+
+
+def test_train_makes_what_is_missing_and_skips_what_is_current(project_run) -> None:
+    code, out, err = project_run("rt", "train", "--libs", str(LIB), "--cap", "5,10")
+    assert code == 0, err
+    first = int(out.split(" artifacts made")[0].split()[-1])
+    assert first > 15
+    code, out, _ = project_run("rt", "train", "--libs", str(LIB), "--cap", "5,10")
+    assert code == 0 and out.startswith("0 artifacts made")
+    code, out, _ = project_run(
+        "rt", "train", "--libs", str(LIB), "--cap", "5", "--force", "--model", "supercategory_mean"
+    )
+    assert code == 0 and out.startswith("1 artifacts made")
+
+
+def test_evaluate_and_compare_print_what_is_stored(run, made) -> None:
+    code, out, _ = run("rt", "evaluate", "--libs", str(LIB), "--cap", str(CAP))
+    assert code == 0 and out.startswith("0 artifacts made")
+    for row in made.lake.arrow("rt_evaluation", Partition(LIB, CAP)).to_pylist():
+        if row["slice"] == "overall":
+            assert f"{row['rmse']:.4f}" in out and row["model"] in out
+    code, out, _ = run("rt", "compare", "--libs", str(LIB), "--cap", str(CAP), "--metric", "mae")
+    assert code == 0
+    stored = made.lake.arrow("rt_comparison", Partition(LIB, CAP)).to_pylist()
+    (row,) = [
+        r for r in stored
+        if (r["model"], r["slice"], r["metric"]) == ("supercategory_ridge", "overall", "mae")
+    ]  # fmt: skip
+    assert f"{row['difference']:.4f}" in out
+
+
+def test_plot_prints_where_the_report_is(run, made) -> None:
+    code, out, _ = run("rt", "plot", "--libs", str(LIB), "--cap", str(CAP))
+    assert code == 0
+    assert str(made.lake.file("rt_report", Partition(LIB, CAP), "report.html")) in out.replace(
+        "\n", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rt", "train", "--libs", "305", "--model", "x"), "--model 'x' is no model kind"),
+        (("rt", "train", "--libs", "a"), "library id 'a'"),
+        (("rt", "train", "--libs", "208"), "library 208 has no entry"),
+        (("rt", "evaluate", "--libs", "305", "--by", "day"), "--by 'day' is not known"),
+        (("rt", "compare", "--libs", "305", "--metric", "z"), "--metric 'z' is not known"),
+    ],
+)
+def test_wrong_options_are_named(run, arguments, said) -> None:
+    code, _, err = run(*arguments)
+    assert code == 1
+    assert said in err
