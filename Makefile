@@ -42,6 +42,7 @@ docs: .venv/.run ## write docs/data-contracts.md from the contracts
 
 bench: .venv/.dev ## side-by-side measurements; results go to benchmarks/results/
 	@$(BIN)/python -m benchmarks.ridge
+	@$(BIN)/python -m benchmarks.hierarchy
 
 all-extras: .venv/.dev ## also install what later stages need: torch (CPU build) and PyMC
 	@$(PIP) "torch" && $(PIP) --editable ".[bayes,regressor]" && $(BIN)/python -m pip check

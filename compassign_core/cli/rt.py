@@ -19,7 +19,7 @@ from compassign_core.cli.output import save, show
 from compassign_core.contracts.catalogue import RT_COMPARISON, RT_EVALUATION
 from compassign_core.contracts.errors import CompassignError, SettingsError
 from compassign_core.contracts.identifiers import parse_cap, parse_lib
-from compassign_core.contracts.settings.rt import MODEL_KINDS
+from compassign_core.contracts.settings.models import MODELS
 from compassign_core.contracts.tables import TableContract
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import current_project
@@ -83,10 +83,10 @@ def _rounded(value: Any) -> Any:
 
 
 def _check_kinds(models: Sequence[str]) -> None:
-    unknown = [kind for kind in models if kind not in MODEL_KINDS]
+    unknown = [kind for kind in models if kind not in MODELS]
     if unknown:
         raise SettingsError(
-            f"--model {unknown[0]!r} is no model kind.", f"choose from {', '.join(MODEL_KINDS)}."
+            f"--model {unknown[0]!r} is no model kind.", f"choose from {', '.join(MODELS)}."
         )
 
 
@@ -106,7 +106,7 @@ def train(
     force: Force = False,
 ) -> None:
     """Train models and everything before them that is not current."""
-    kinds = model or list(MODEL_KINDS)
+    kinds = model or list(MODELS)
     _check_kinds(kinds)
     places = _bring([f"{kind}_coefficients" for kind in kinds], libs, cap, force)
     lake = current_project().lake
@@ -184,10 +184,10 @@ def find_model(model: str) -> Path:
     if Path(model).suffix == ".npz":
         return Path(model)
     kind, *rest = model.split(":")
-    if kind not in MODEL_KINDS or len(rest) != 2:
+    if kind not in MODELS or len(rest) != 2:
         raise SettingsError(
             f"--model {model!r} is neither a .npz file nor kind:lib:cap.",
-            f"for example {next(iter(MODEL_KINDS))}:100:5; kinds are {', '.join(MODEL_KINDS)}.",
+            f"for example {next(iter(MODELS))}:100:5; kinds are {', '.join(MODELS)}.",
         )
     partition = Partition(parse_lib(rest[0]), parse_cap(rest[1]))
     return current_project().lake.need(f"{kind}_coefficients", partition, "coefficients.npz")

@@ -52,11 +52,13 @@ class FileResult:
     write : writes the file at the path it is given.
     metadata : facts to show: numbers, texts, mappings, `Markdown` or `Link`.
     summary : a few words for the progress line.
+    seconds : time that making it took, filled in by whoever runs the artifact.
     """
 
     write: Callable[[Path], object]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    seconds: float = 0.0
 
 
 def _no_inputs(_project: Project, _partition: Partition) -> Mapping[str, str]:

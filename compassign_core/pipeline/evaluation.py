@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from compassign_core.contracts.catalogue import RT_EVALUATION
 from compassign_core.contracts.rejects import StepResult
-from compassign_core.contracts.settings.rt import MODEL_KINDS, ComparisonSettings
+from compassign_core.contracts.settings.models import BASELINE_MODEL, DEFAULT_MODEL, MODELS
+from compassign_core.contracts.settings.rt import ComparisonSettings
 from compassign_core.pipeline.artifacts import (
     FileResult,
     Link,
@@ -26,9 +27,8 @@ from compassign_core.report.address import report_url
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
 
-DEFAULT_MODEL = "supercategory_ridge"
-COMPARISON = ComparisonSettings()
-_MODELS = {"models": [coefficients_name(kind) for kind in MODEL_KINDS]}
+COMPARISON = ComparisonSettings(baseline=BASELINE_MODEL)
+_MODELS = {"models": [coefficients_name(kind) for kind in MODELS]}
 
 
 def _comparison(_project: Project, _partition: Partition) -> Mapping[str, str]:
@@ -53,13 +53,13 @@ def rt_predictions(
     models: Mapping[str, Path],
 ) -> StepResult:
     from compassign_core.rt.checks import every_row_judged
-    from compassign_core.rt.predict import predict_table
-    from compassign_core.rt.summaries import CoefficientSummaries
+    from compassign_core.rt.model import load_model
+    from compassign_core.rt.predictions import predict_table
 
     tables = [
         predict_table(
             realtest_table,
-            CoefficientSummaries.load(path),
+            load_model(path),
             project.lake.connection,
             level=WINDOWS.level,
         )
@@ -97,13 +97,13 @@ def rt_windows(
     species_mapping: TableSource,
     models: Mapping[str, Path],
 ) -> StepResult:
-    from compassign_core.rt.summaries import CoefficientSummaries
+    from compassign_core.rt.model import load_model
     from compassign_core.rt.windows import library_windows
 
     table = pa.concat_tables(
         [
             library_windows(
-                CoefficientSummaries.load(path),
+                load_model(path),
                 rt_table,
                 species_mapping,
                 project.lake.connection,
@@ -148,9 +148,9 @@ def rt_report(
     from compassign_core.report.page import write_report
     from compassign_core.report.tables import evaluation_markdown, steps_markdown
     from compassign_core.report.thumbnails import key_figures
-    from compassign_core.rt.summaries import CoefficientSummaries
+    from compassign_core.rt.model import load_model
 
-    loaded = [CoefficientSummaries.load(path) for path in models.values()]
+    loaded = [load_model(path) for path in models.values()]
     by_kind = {model.model: model for model in loaded}
     steps = step_counts(project.lake, partition)
     inputs = ReportInputs(

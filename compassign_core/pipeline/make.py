@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from compassign_core.contracts.checks import CheckOutcome
-from compassign_core.contracts.rejects import StepResult
 from compassign_core.pipeline.artifacts import ARTIFACTS, Artifact, FileResult
 from compassign_core.pipeline.lineage import upstream_partitions, write_lineage
 from compassign_core.pipeline.loading import load
@@ -35,7 +34,7 @@ class Published:
     ----------
     path : its file.
     checksum : sha256 of the file.
-    seconds : time to write and publish it.
+    seconds : time to make, check and publish it.
     outcomes : outcomes of its checks, for tables.
     """
 
@@ -56,11 +55,14 @@ def run(
         when the step cannot be done. A staged step whose checks failed is returned; publishing it
         is what raises.
     """
+    started = time.perf_counter()
     result = artifact.call(project, partition, values)
-    if isinstance(result, StepResult):
-        limits = project.library(partition.lib).prep if partition.lib is not None else None
-        return stage_step(project.lake, artifact.name, partition, result, limits)
-    return result
+    if isinstance(result, FileResult):
+        return replace(result, seconds=time.perf_counter() - started)
+    limits = project.library(partition.lib).prep if partition.lib is not None else None
+    staged = stage_step(project.lake, artifact.name, partition, result, limits)
+    spent = time.perf_counter() - started
+    return replace(staged, report=replace(staged.report, seconds=spent))
 
 
 def publish(
@@ -81,7 +83,7 @@ def publish(
         refused = f", {report.n_rejected:,} refused" if report.n_rejected else ""
         summary = f"{report.rows_in:,} → {report.rows_out:,} rows{refused}"
     else:
-        path, spent = project.lake.file(artifact.name, partition, artifact.file), 0.0
+        path, spent = project.lake.file(artifact.name, partition, artifact.file), made.seconds
         with written_aside(path) as aside:
             made.write(aside)
         summary = made.summary

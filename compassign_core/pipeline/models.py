@@ -1,17 +1,18 @@
-"""Models: one asset of coefficient summaries per model kind, all made by one factory.
+"""Models: coefficient summaries, one artifact per model kind.
 
 Here belongs the fitting of models; what is said about them on held-out data stands in
-`evaluation`. Model kinds are settings objects of the core, so that a new kind is a new entry.
+`evaluation`. Kinds are settings objects, so that a new kind of a known family is a new entry.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compassign_core.contracts.settings.rt import (
-    MODEL_DESCRIPTIONS,
-    MODEL_KINDS,
-    RidgeSettings,
-    WindowSettings,
-)
+import pyarrow as pa
+
+from compassign_core.contracts.settings.models import MODELS, ModelKind
+from compassign_core.contracts.settings.pooling import PoolingSettings
+from compassign_core.contracts.settings.rt import WindowSettings
 from compassign_core.pipeline.artifacts import FileResult, file_artifact
 from compassign_core.pipeline.lineage import expected_lineage
 from compassign_core.store.lake import Partition, TableSource
@@ -26,15 +27,41 @@ def coefficients_name(kind: str) -> str:
     return f"{kind}_coefficients"
 
 
-def _declare(kind: str, settings: RidgeSettings) -> None:
+def _train(
+    kind: str, project: Project, partition: Partition, rt_table: str, embeddings: pa.Table | None
+) -> FileResult:
+    from threadpoolctl import threadpool_limits
+
+    from compassign_core.report.gather import model_facts
+    from compassign_core.rt.training import train_kind
+
+    upstream = expected_lineage(project, coefficients_name(kind), partition)["upstream"]
+    # One BLAS thread: small batched algebra is slower and not bit-stable on more.
+    with threadpool_limits(1):
+        model = train_kind(
+            kind,
+            rt_table,
+            WINDOWS,
+            project.lake.connection,
+            fingerprint=str(upstream),
+            embeddings=embeddings,
+        )
+    return FileResult(
+        model.save,
+        {**model_facts(model), "settings": MODELS[kind].settings.model_dump(mode="json")},
+        f"{model.n_groups:,} groups",
+    )
+
+
+def _declare(kind: str, model: ModelKind) -> None:
     """Declare the coefficient summaries of one model kind."""
-    name = coefficients_name(kind)
+    settings = model.settings
 
     def inputs(_project: Project, _partition: Partition) -> Mapping[str, str]:
         return {"model": settings.fingerprint(), "windows": WINDOWS.fingerprint()}
 
-    @file_artifact(
-        name=name,
+    declared = file_artifact(
+        name=coefficients_name(kind),
         file=COEFFICIENTS_FILE,
         dimensions=("lib_id", "row_cap"),
         group="models",
@@ -42,41 +69,28 @@ def _declare(kind: str, settings: RidgeSettings) -> None:
         kinds={"numpy", "scipy"},
         inputs=inputs,
         description=(
-            f"{MODEL_DESCRIPTIONS[kind]} Coefficient summaries: posterior means and covariances "
-            f"per ({settings.group_col}, comp), with the correction of the windows; they score in "
-            "production without a sampler."
+            f"{model.description} Coefficient summaries per ({settings.group_col}, comp) with the "
+            "half widths of their windows; they score in production without a sampler."
         ),
         pool="train",
     )
-    def train(project: Project, partition: Partition, rt_table: TableSource) -> FileResult:
-        from threadpoolctl import threadpool_limits
+    if isinstance(settings, PoolingSettings) and settings.chemistry:
 
-        from compassign_core.rt.train import train_ridge
+        @declared
+        def train_with_chemistry(
+            project: Project,
+            partition: Partition,
+            rt_table: TableSource,
+            chem_descriptors: pa.Table,
+        ) -> FileResult:
+            return _train(kind, project, partition, rt_table, chem_descriptors)
 
-        upstream = expected_lineage(project, name, partition)["upstream"]
-        # One BLAS thread: small batched algebra is slower and not bit-stable on more.
-        with threadpool_limits(1):
-            model = train_ridge(
-                rt_table,
-                settings,
-                WINDOWS,
-                project.lake.connection,
-                model=kind,
-                fingerprint=str(upstream),
-            )
-        return FileResult(
-            model.save,
-            {
-                "groups": model.n_groups,
-                "training rows": int(model.n_train.sum()),
-                "settings": settings.model_dump(mode="json"),
-                "lambda_slopes (min²)": float(model.lambda_slopes),
-                "noise_df0": float(model.noise_df0),
-                "noise_scale0 (min)": float(model.noise_scale0),
-            },
-            f"{model.n_groups:,} groups",
-        )
+    else:
+
+        @declared
+        def train(project: Project, partition: Partition, rt_table: TableSource) -> FileResult:
+            return _train(kind, project, partition, rt_table, None)
 
 
-for _kind, _settings in MODEL_KINDS.items():
-    _declare(_kind, _settings)
+for _kind, _model in MODELS.items():
+    _declare(_kind, _model)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 
-from compassign_core.contracts.settings.rt import MODEL_DESCRIPTIONS
+from compassign_core.contracts.settings.models import MODELS
 from compassign_core.contracts.tables import is_covariate
 from compassign_core.report.inputs import ModelCard, StepCount
-from compassign_core.rt.summaries import CoefficientSummaries
+from compassign_core.rt.hierarchy.artifact import PoolingSummaries
+from compassign_core.rt.model import Model
 from compassign_core.store.lake import Lake, Partition
 from compassign_core.store.steps import STEP_FILE
 
@@ -49,14 +51,14 @@ def step_counts(lake: Lake, partition: Partition) -> list[StepCount]:
     return counts
 
 
-def model_card(model: CoefficientSummaries) -> ModelCard:
+def model_card(model: Model) -> ModelCard:
     """What a reader should know about a trained model."""
-    has_slopes = model.feature_names.size > 0
+    facts = model_facts(model)
     return ModelCard(
-        description=MODEL_DESCRIPTIONS[model.model],
-        lambda_slopes=model.lambda_slopes if has_slopes else None,
-        noise_df0=model.noise_df0,
-        noise_scale0=model.noise_scale0,
+        description=MODELS[model.model].description,
+        lambda_slopes=facts.get("slope penalty (min²)"),
+        noise_df0=facts.get("noise prior, degrees of freedom"),
+        noise_scale0=facts.get("noise prior, scale (min)"),
         n_groups=model.n_groups,
         n_rows=int(model.n_train.sum()),
         features=[str(name) for name in model.feature_names],
@@ -67,6 +69,30 @@ def model_card(model: CoefficientSummaries) -> ModelCard:
         },
         calibrated=model.calibration == "calibrated",
     )
+
+
+def model_facts(model: Model) -> dict[str, float]:
+    """Numbers of a trained model worth showing; those that it does not have are left out."""
+    facts = {"groups": float(model.n_groups), "training rows": float(model.n_train.sum())}
+    if isinstance(model, PoolingSummaries):
+        facts |= {
+            "noise prior, scale (min)": float(np.sqrt(model.noise_scale2[0])),
+            "noise prior, degrees of freedom": float(model.noise_df[0]),
+            "log marginal likelihood": model.log_marginal,
+            "evaluations of the marginal": float(model.evaluations),
+            **{
+                f"scale {name}": float(value)
+                for name, value in zip(model.scale_names, model.scales, strict=True)
+            },
+        }
+    else:
+        facts |= {
+            "slope penalty (min²)": float(model.lambda_slopes),
+            "noise prior, scale (min)": float(model.noise_scale0),
+            "noise prior, degrees of freedom": float(model.noise_df0),
+            "log marginal likelihood": float(model.log_evidence),
+        }
+    return {name: value for name, value in facts.items() if np.isfinite(value)}
 
 
 def runs(lake: Lake, lib_training: str) -> pa.Table:

@@ -33,20 +33,19 @@ _SLICES = {
 }
 
 
-def compare(predictions: Any, settings: ComparisonSettings | None = None) -> Any:
+def compare(predictions: Any, chosen: ComparisonSettings) -> Any:
     """Compare every model with the baseline, as a table of `RT_COMPARISON`.
 
     Parameters
     ----------
     predictions : table of `RT_PREDICTIONS` with all models on the same rows.
-    settings : baseline and resampling.
+    chosen : baseline and resampling.
 
     Raises
     ------
     InputError
         when the baseline is not among the models, or a model has other rows than the baseline.
     """
-    chosen = settings or ComparisonSettings()
     tables = _by_model(predictions)
     if not tables:
         return arrow_schema(RT_COMPARISON).empty_table()

@@ -1,42 +1,26 @@
-"""Scoring rows with coefficient summaries; NumPy and DuckDB only.
+"""Scoring rows with coefficient summaries; NumPy only.
 
     mean = x~ · beta_g,  scale² = s_g² + x~' Cov_g x~,  x~ = (1, x - centre)
     window at level L = mean ± kappa[L, bin] · t-quantile(L, df_g) · scale
 
-Rows whose group was never trained are kept, marked as not scored, and counted by `evaluation`.
+Rows whose group was never trained are marked as not scored.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from compassign_core.contracts.catalogue import NOVELTY, RT_PREDICTIONS, SUPPORT_BINS
 from compassign_core.contracts.settings.rt import SCALE_LEVEL
-from compassign_core.rt.arrow import arrow_batch, arrow_schema, labels, nullable_booleans
 from compassign_core.rt.design import Design
-from compassign_core.rt.source import BATCH_ROWS, Source, column_array
 from compassign_core.rt.summaries import CoefficientSummaries
-from compassign_core.rt.support import lookup, novelty_index, safe_keys, support_bin_index
+from compassign_core.rt.support import lookup, safe_keys, support_bin_index
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_IDS = (
-    "sampleset_id",
-    "worksheet_id",
-    "task_id",
-    "species",
-    "species_cluster",
-    "comp_id",
-    "compound",
-    "compound_class",
-)
 _GATHERED_VALUES = 1 << 21
 """Covariance numbers gathered at a time (16 MiB)."""
 
@@ -118,89 +102,3 @@ def _predictive(summaries: CoefficientSummaries, group: Ints, x: Floats) -> tupl
         spread = (products * summaries.beta_cov_packed[g]).sum(axis=1)
         scale2[part] = summaries.scale2[g] + np.maximum(spread, 0.0)
     return mean, np.sqrt(scale2)
-
-
-def predict_table(
-    source: str,
-    summaries: CoefficientSummaries,
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    level: float = SCALE_LEVEL,
-    name: str | None = None,
-    batch_rows: int = BATCH_ROWS,
-) -> Any:
-    """Predict every row of `source`, in its order.
-
-    Parameters
-    ----------
-    source : SQL text of a table with comp_id, the model's group column and its covariates; other
-        ids of the RT table are taken over where present and are -1 where not.
-    level : nominal coverage of the windows, one of the stored levels.
-    name : what messages call the source.
-    batch_rows : rows in memory at a time; changes no value.
-
-    Returns
-    -------
-    pyarrow.Table
-        The columns of `RT_PREDICTIONS`, less `rt` and `covered` when the source has no `rt`.
-        `n_train` counts the training rows of the model's group. Novelty is judged by the species
-        column; without one, a known comp counts as of an unseen species.
-
-    Raises
-    ------
-    InputError
-        when a needed column is missing, an id is not a whole number, or a covariate or retention
-        time is not a finite number.
-    SettingsError
-        when the model stores no such level.
-    """
-    summaries.level_index(level)
-    table = Source.open(connection, source, name)
-    covariates = summaries.covariates.tolist()
-    table.require(["comp_id", summaries.group_col, *covariates], f"model {summaries.model}")
-    ids = [column for column in _IDS if column in table.types]
-    with_rt = "rt" in table.types
-    reals = [*covariates, *(["rt"] if with_rt else [])]
-    table.check_ids(ids)
-    table.check_reals(reals)
-    schema = arrow_schema(RT_PREDICTIONS, () if with_rt else ("rt", "covered"))
-    batches = [
-        arrow_batch(_predict_batch(batch, ids, with_rt, summaries, level), schema)
-        for batch in table.batches(ids, reals, rows=batch_rows)
-    ]
-    return pa.Table.from_batches(batches, schema=schema)
-
-
-def _predict_batch(
-    batch: Any, ids: list[str], with_rt: bool, summaries: CoefficientSummaries, level: float
-) -> dict[str, Any]:
-    n = batch.num_rows
-    values: dict[str, Any] = {
-        name: column_array(batch, name) if name in ids else np.full(n, -1, dtype=np.int64)
-        for name in _IDS
-    }
-    raw = np.empty((n, summaries.covariates.size))
-    for j, name in enumerate(summaries.covariates.tolist()):
-        raw[:, j] = column_array(batch, name)
-    scores = score_rows(summaries, values[summaries.group_col], values["comp_id"], raw, level)
-    novelty = novelty_index(
-        values["species"], values["comp_id"], summaries.pairs, summaries.species, summaries.comps
-    )
-    values |= {
-        "model": pa.repeat(summaries.model, n),
-        "n_train": scores.n_train,
-        "support_bin": labels(SUPPORT_BINS, scores.bins),
-        "novelty": labels(NOVELTY, novelty),
-        "scored": scores.scored,
-        "rt_predicted": scores.mean,
-        "scale": scores.scale,
-        "df": scores.df,
-        "rt_low": scores.mean - scores.half_width,
-        "rt_high": scores.mean + scores.half_width,
-    }
-    if with_rt:
-        rt = column_array(batch, "rt")
-        inside = np.abs(rt - scores.mean) <= scores.half_width
-        values["rt"] = rt
-        values["covered"] = nullable_booleans(inside, scores.scored & ~np.isnan(rt))
-    return values

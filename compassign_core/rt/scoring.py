@@ -10,8 +10,8 @@ import duckdb
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import quote_text
 from compassign_core.contracts.settings.rt import SCALE_LEVEL
-from compassign_core.rt.predict import predict_table
-from compassign_core.rt.summaries import CoefficientSummaries
+from compassign_core.rt.model import load_model
+from compassign_core.rt.predictions import predict_table
 
 _READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".tsv": "read_csv"}
 
@@ -23,7 +23,7 @@ def score_file(
     *,
     level: float = SCALE_LEVEL,
 ) -> Any:
-    """Predict every row of a Parquet or CSV file, in its order; see `predict.predict_table`.
+    """Predict every row of a Parquet or CSV file, in its order; see `predictions.predict_table`.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def score_file(
         when the table is missing or of another kind, lacks a column the model needs, or holds an
         id or covariate that is no number.
     """
-    summaries = CoefficientSummaries.load(model_path)
+    model = load_model(model_path)
     path = Path(table_path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -47,4 +47,4 @@ def score_file(
     # column and count instead of ending the scan
     options = "" if reader == "read_parquet" else ", header = true, sample_size = -1"
     source = f"{reader}({quote_text(str(path))}{options})"
-    return predict_table(source, summaries, connection, level=level, name=str(path))
+    return predict_table(source, model, connection, level=level, name=str(path))

@@ -14,17 +14,16 @@ from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import RUN_KEY, first, quote_name
 from compassign_core.contracts.settings.rt import SCALE_LEVEL
 from compassign_core.rt.arrow import arrow_batch, arrow_schema, labels
-from compassign_core.rt.predict import score_rows
+from compassign_core.rt.model import Model, novelty, score
 from compassign_core.rt.source import Source, column_array
-from compassign_core.rt.summaries import CoefficientSummaries
-from compassign_core.rt.support import lookup, novelty_index
+from compassign_core.rt.support import lookup
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
 def library_windows(
-    summaries: CoefficientSummaries,
+    model: Model,
     training_source: str,
     mapping_source: str,
     connection: duckdb.DuckDBPyConnection,
@@ -48,21 +47,21 @@ def library_windows(
     InputError
         when a column is missing, a species has no label, or the tables are not those of the model.
     """
-    species, raw = _mean_runs(summaries, training_source, connection)
-    at = lookup(summaries.species, species)
+    species, raw = _mean_runs(model, training_source, connection)
+    at = lookup(model.species, species)
     if (at < 0).any():
         raise InputError(
-            f"{training_source} has {int((at < 0).sum())} species that model {summaries.model} was "
+            f"{training_source} has {int((at < 0).sum())} species that model {model.model} was "
             f"not trained on: {first(species[at < 0].tolist())}.",
             "give the RT table that the model was trained on.",
         )
-    cluster = summaries.species_cluster[at]
+    cluster = model.species_cluster[at]
     names = _labels(species, mapping_source, connection)
     order = np.lexsort((species, cluster))
     schema = arrow_schema(RT_WINDOWS)
     batches = [
         arrow_batch(
-            _species_windows(summaries, int(species[i]), int(cluster[i]), names[i], raw[i], level),
+            _species_windows(model, int(species[i]), int(cluster[i]), names[i], raw[i], level),
             schema,
         )
         for i in order
@@ -71,7 +70,7 @@ def library_windows(
 
 
 def _species_windows(
-    summaries: CoefficientSummaries,
+    model: Model,
     species: int,
     cluster: int,
     label: str,
@@ -79,24 +78,22 @@ def _species_windows(
     level: float,
 ) -> dict[str, Any]:
     """Windows of all comps at one vector of raw covariates ``(C,)``."""
-    comps = summaries.comps
-    ids = {"species": np.full(comps.size, species), "species_cluster": np.full(comps.size, cluster)}
-    scores = score_rows(
-        summaries, ids[summaries.group_col], comps, np.tile(raw, (comps.size, 1)), level
-    )
-    novelty = novelty_index(
-        ids["species"], comps, summaries.pairs, summaries.species, summaries.comps
-    )
+    comps = model.comps
+    ids = {
+        "species": np.full(comps.size, species),
+        "species_cluster": np.full(comps.size, cluster),
+        "comp_id": comps,
+        "compound": model.compound,
+    }
+    scores = score(model, ids, np.tile(raw, (comps.size, 1)), level)
     return {
-        "model": pa.repeat(summaries.model, comps.size),
+        "model": pa.repeat(model.model, comps.size),
         **ids,
         "species_raw": pa.repeat(label, comps.size),
-        "comp_id": comps,
-        "compound": summaries.compound,
-        "compound_class": summaries.compound_class,
+        "compound_class": model.compound_class,
         "n_train": scores.n_train,
         "support_bin": labels(SUPPORT_BINS, scores.bins),
-        "novelty": labels(NOVELTY, novelty),
+        "novelty": labels(NOVELTY, novelty(model, ids)),
         "scored": scores.scored,
         "rt_predicted": scores.mean,
         "rt_low": scores.mean - scores.half_width,
@@ -107,10 +104,10 @@ def _species_windows(
 
 
 def _mean_runs(
-    summaries: CoefficientSummaries, training_source: str, connection: duckdb.DuckDBPyConnection
+    model: Model, training_source: str, connection: duckdb.DuckDBPyConnection
 ) -> tuple[Ints, Floats]:
     """Species of the training table ``(S,)`` and their mean raw covariates ``(S, C)``."""
-    covariates = summaries.covariates.tolist()
+    covariates = model.covariates.tolist()
     table = Source.open(connection, training_source)
     table.require([*RUN_KEY, "species", *covariates], "library windows")
     runs = ", ".join(quote_name(c) for c in ("species", *RUN_KEY))
@@ -125,7 +122,7 @@ def _mean_runs(
     for j, name in enumerate(covariates):
         column = np.concatenate([column_array(batch, name) for batch in batches])
         given = ~np.isnan(column)
-        origin = summaries.centre[j]
+        origin = model.centre[j]
         count = np.bincount(code[given], minlength=species.size)
         total = np.bincount(code[given], column[given] - origin, minlength=species.size)
         mean = np.divide(total, count, out=np.full(species.size, np.nan), where=count > 0)

@@ -149,7 +149,7 @@ def test_faults_are_named(paired) -> None:
 
 
 def test_no_predictions_give_an_empty_table() -> None:
-    assert compare(arrow_schema(RT_PREDICTIONS).empty_table()).num_rows == 0
+    assert compare(arrow_schema(RT_PREDICTIONS).empty_table(), SETTINGS).num_rows == 0
 
 
 def test_models_that_share_no_scored_row_give_no_rows(paired) -> None:

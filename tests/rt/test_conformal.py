@@ -16,7 +16,7 @@ from compassign_core.rt.conformal import (
 )
 from compassign_core.rt.evaluation import evaluate
 from compassign_core.rt.folds import assign_folds, keyed_hash
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.rows import read_training
 from compassign_core.rt.support import support_bin_index
 from compassign_core.rt.train import fit_rows, train_ridge

@@ -15,7 +15,7 @@ from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
 from compassign_core.rt import metrics
 from compassign_core.rt.evaluation import evaluate
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.train import train_ridge
 from compassign_core.rt.windows import library_windows
 from tests.rt import rt_tables

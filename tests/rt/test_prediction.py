@@ -15,7 +15,7 @@ import pytest
 from compassign_core.contracts.catalogue import NOVELTY, RT_PREDICTIONS, SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.scoring import score_file
 from compassign_core.rt.summaries import CoefficientSummaries
 from compassign_core.rt.support import novelty_index, support_bin_index

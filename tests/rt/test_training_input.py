@@ -11,7 +11,7 @@ import pytest
 from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
 from compassign_core.rt.design import choose_columns
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.summaries import CoefficientSummaries
 from compassign_core.rt.train import train_ridge
 from tests.rt import rt_tables

@@ -106,9 +106,9 @@ class ComparisonSettings(Settings):
     seed : of the resampling.
     """
 
-    baseline: str = "supercategory_mean"
-    n_bootstrap: int = Field(2000, ge=100, le=100_000)
-    seed: int = Field(42, ge=0, lt=2**31)
+    baseline: str
+    n_bootstrap: int = Field(default=2000, ge=100, le=100_000)
+    seed: int = Field(default=42, ge=0, lt=2**31)
 
 
 MODEL_KINDS: dict[str, RidgeSettings] = {

@@ -14,7 +14,7 @@ import pytest
 from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.settings.lasso import ProductionWindowSettings
 from compassign_core.rt.lasso.external import covariate_centre, read_external
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.summaries import CoefficientSummaries
 
 MAPPING = """

@@ -18,7 +18,7 @@ from compassign_core.rt.evaluation import evaluate
 from compassign_core.rt.folds import assign_folds
 from compassign_core.rt.lasso.group import fit_group, penalties
 from compassign_core.rt.lasso.train import fit_groups, train_lasso
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.rows import TrainingRows, read_training
 from compassign_core.rt.summaries import CoefficientSummaries
 from tests.rt import rt_tables

@@ -9,7 +9,7 @@ from compassign_core.contracts.settings.lasso import LassoSettings, ProductionWi
 from compassign_core.contracts.settings.rt import RidgeSettings
 from compassign_core.rt.lasso.artifact import half_widths
 from compassign_core.rt.lasso.train import fit_groups, train_lasso
-from compassign_core.rt.predict import predict_table
+from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.rows import read_training
 from compassign_core.rt.windows import library_windows
 from tests.rt import rt_tables
