@@ -128,7 +128,8 @@ def evaluate(
     """Evaluate all models on the held-out sample sets (times in minutes)."""
     _check_value("--by", by, RT_EVALUATION, "slice")
     columns = (
-        "model", "level", "n_rows", "n_unscored", "rmse", "mae", "cov95", "width95", "crps",
+        "model", "level", "n_rows", "n_unscored", "rmse", "mae", "crps", "cov50", "cov95",
+        "cov95_low", "cov95_high", "width95", "width95_median",
     )  # fmt: skip
     rows = []
     for place in _bring(["rt_evaluation"], libs, cap, force):

@@ -281,6 +281,16 @@ RT_PREDICTIONS = TableContract(
         Column("rt_predicted", "DOUBLE", "predicted retention time", "min", nullable=True),
         Column("scale", "DOUBLE", "scale of the predictive Student-t", "min", nullable=True),
         Column("df", "DOUBLE", "degrees of freedom of the predictive", nullable=True),
+        *(
+            Column(
+                f"half_width_{percent}",
+                "DOUBLE",
+                f"half width of the {percent} % window",
+                "min",
+                nullable=True,
+            )
+            for percent in (50, 80, 99)
+        ),
         Column("rt_low", "DOUBLE", "lower end of the window", "min", nullable=True),
         Column("rt_high", "DOUBLE", "upper end of the window", "min", nullable=True),
         Column("covered", "BOOLEAN", "whether rt lies in the window", nullable=True),
@@ -297,6 +307,14 @@ _METRICS = tuple(
         ("cov95", "share covered by the nominal 95 % window", ""),
         ("width95", "mean full width of the 95 % window", "min"),
         ("crps", "mean continuous ranked probability score", "min"),
+        ("cov95_low", "lower end of the 95 % binomial (Wilson) interval of cov95", ""),
+        ("cov95_high", "upper end of it; peaks of one run miss together, so it is optimistic", ""),
+        ("cov50", "share covered by the 50 % window", ""),
+        ("cov80", "share covered by the 80 % window", ""),
+        ("cov99", "share covered by the 99 % window", ""),
+        ("width95_median", "median full width of the 95 % window", "min"),
+        ("interval_score95", "mean width plus 40 × the miss, of the 95 % window", "min"),
+        ("log_score", "mean log predictive density; higher is better", "nat"),
     )
 )
 

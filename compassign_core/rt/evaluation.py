@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
+from compassign_core.contracts.settings.rt import SCALE_LEVEL, SHAPE_LEVELS
 from compassign_core.rt import metrics
 from compassign_core.rt.arrow import arrow_schema, float_column
 
@@ -35,6 +36,7 @@ _NEEDED = (
     "rt_predicted",
     "scale",
     "df",
+    *(f"half_width_{100 * level:.0f}" for level in SHAPE_LEVELS),
 )
 
 
@@ -74,25 +76,33 @@ def _ordered(predictions: Any) -> Any:
 
 
 class _Measured:
-    """Per-row errors of all models, and their means over any slice."""
+    """Per-row measures of all models, and their summaries over any slice."""
 
     def __init__(self, table: Any) -> None:
         self.table = table
         predicted, rt = float_column(table, "rt_predicted"), float_column(table, "rt")
-        self.error = rt - predicted
-        self.scale, self.df = float_column(table, "scale"), float_column(table, "df")
+        error = rt - predicted
+        scale, df = float_column(table, "scale"), float_column(table, "df")
         self.scored = np.asarray(table["scored"].to_numpy()).astype(bool)
-        self.usable = self.scored & np.isfinite(self.error) & (self.scale > 0) & ~np.isnan(self.df)
+        self.usable = use = self.scored & np.isfinite(error) & (scale > 0) & ~np.isnan(df)
         self.model, self.model_code = _codes(table["model"])
-        use = self.usable
-        half = metrics.half_width(self.scale[use], self.df[use], 0.95)
-        self.per_row = {
-            "rmse": self.error[use] ** 2,
-            "mae": np.abs(self.error[use]),
-            "cov95": (np.abs(self.error[use]) <= half).astype(np.float64),
-            "width95": 2.0 * half,
-            "crps": metrics.crps_student_t(self.error[use], self.scale[use], self.df[use]),
+        error, scale, df = error[use], scale[use], df[use]
+        half = metrics.half_width(scale, df, SCALE_LEVEL)
+        self.width = 2.0 * half
+        self.means = {
+            "rmse": error**2,
+            "mae": np.abs(error),
+            "cov95": (np.abs(error) <= half).astype(np.float64),
+            "width95": self.width,
+            "crps": metrics.crps_student_t(error, scale, df),
+            "interval_score95": metrics.interval_score(error, half, SCALE_LEVEL),
+            "log_score": metrics.log_density(error, scale, df),
         }
+        for level in SHAPE_LEVELS:
+            at_level = float_column(table, f"half_width_{100 * level:.0f}")[use]
+            covered = (np.abs(error) <= at_level).astype(np.float64)
+            # A model may store no window of this level; then there is no coverage to state.
+            self.means[f"cov{100 * level:.0f}"] = np.where(np.isnan(at_level), np.nan, covered)
 
     def by(self, slice_name: str, column: str | None) -> list[dict[str, Any]]:
         """One row of results for every model and value of `column` that occurs together."""
@@ -104,30 +114,44 @@ class _Measured:
         size = len(self.model) * len(values)
         n_rows = np.bincount(cell, minlength=size)
         n_scored = np.bincount(cell[self.scored], minlength=size)
-        n_used = np.bincount(cell[self.usable], minlength=size)
-        sums = {
-            name: np.bincount(cell[self.usable], weights=value, minlength=size)
-            for name, value in self.per_row.items()
-        }
-        rows = []
-        for i in np.flatnonzero(n_rows):
-            means = {
-                name: float(s[i] / n_used[i]) if n_used[i] else None for name, s in sums.items()
+        used = cell[self.usable]
+        n_used = np.bincount(used, minlength=size).astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = {
+                name: np.bincount(used, weights=value, minlength=size) / n_used
+                for name, value in self.means.items()
             }
-            if means["rmse"] is not None:
-                means["rmse"] = float(np.sqrt(means["rmse"]))
-            rows.append(
-                {
-                    "model": self.model[i // len(values)],
-                    "slice": slice_name,
-                    "level": str(values[i % len(values)]),
-                    "n_rows": int(n_rows[i]),
-                    "n_scored": int(n_scored[i]),
-                    "n_unscored": int(n_rows[i] - n_scored[i]),
-                    **means,
-                }
-            )
-        return rows
+        found["rmse"] = np.sqrt(found["rmse"])
+        found["cov95_low"], found["cov95_high"] = metrics.wilson_interval(found["cov95"], n_used)
+        found["width95_median"] = _grouped_median(used, self.width, size)
+        return [
+            {
+                "model": self.model[i // len(values)],
+                "slice": slice_name,
+                "level": str(values[i % len(values)]),
+                "n_rows": int(n_rows[i]),
+                "n_scored": int(n_scored[i]),
+                "n_unscored": int(n_rows[i] - n_scored[i]),
+                **{
+                    name: float(value[i]) if np.isfinite(value[i]) else None
+                    for name, value in found.items()
+                },
+            }
+            for i in np.flatnonzero(n_rows)
+        ]
+
+
+def _grouped_median(cell: npt.NDArray[np.int64], values: Floats, size: int) -> Floats:
+    """Median of the values of each cell, ``(size,)``; NaN where a cell has none."""
+    order = np.lexsort((values, cell))
+    count = np.bincount(cell, minlength=size)
+    begin = np.concatenate([[0], np.cumsum(count)[:-1]])
+    filled = np.flatnonzero(count)
+    median = np.full(size, np.nan)
+    lower = values[order][begin[filled] + (count[filled] - 1) // 2]
+    upper = values[order][begin[filled] + count[filled] // 2]
+    median[filled] = 0.5 * (lower + upper)
+    return median
 
 
 def _codes(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:

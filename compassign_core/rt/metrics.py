@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, gammaln, ndtr, stdtr, stdtrit
+from scipy.special import betaln, gammaln, ndtr, ndtri, stdtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,3 +59,31 @@ def _standard_crps(z: Floats, df: Floats) -> Floats:
     spread = np.exp(betaln(0.5, df - 0.5) - 2.0 * betaln(0.5, 0.5 * df))
     inner = z * (2.0 * stdtr(df, z) - 1.0)
     return np.asarray(inner + 2.0 * (weighted - np.sqrt(df) * spread) / (df - 1.0))
+
+
+def interval_score(error: Floats, half: Floats, level: float) -> Floats:
+    """Width of a central interval plus 2/(1 - level) times the distance of a miss, min.
+
+    (Gneiting and Raftery, "Strictly proper scoring rules, prediction, and estimation", JASA 102,
+    2007, section 6.2.)
+    """
+    return np.asarray(2.0 * half + 2.0 / (1.0 - level) * np.maximum(np.abs(error) - half, 0.0))
+
+
+def log_density(error: Floats, scale: Floats, df: Floats) -> Floats:
+    """Log density of a location-scale Student-t, nats (per minute)."""
+    z2 = (error / scale) ** 2
+    finite = np.minimum(df, _NORMAL_DF)
+    norm = gammaln(0.5 * (finite + 1.0)) - gammaln(0.5 * finite) - 0.5 * np.log(np.pi * finite)
+    student = norm - 0.5 * (finite + 1.0) * np.log1p(z2 / finite)
+    normal = -0.5 * (np.log(2.0 * np.pi) + z2)
+    return np.asarray(np.where(df >= _NORMAL_DF, normal, student) - np.log(scale))
+
+
+def wilson_interval(share: Floats, n: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Interval of a binomial share (Wilson, JASA 22, 1927); NaN where n is 0."""
+    z2 = ndtri(0.5 + 0.5 * level) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (share + 0.5 * z2 / n) / (1.0 + z2 / n)
+        half = np.sqrt(z2 / n * (share * (1.0 - share) + 0.25 * z2 / n)) / (1.0 + z2 / n)
+    return centre - half, centre + half

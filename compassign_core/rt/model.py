@@ -31,16 +31,14 @@ def load_model(path: str | Path) -> Model:
     return CoefficientSummaries.load(path)
 
 
-def score(
-    model: Model, ids: Mapping[str, Ints], raw: npt.NDArray[np.float64], level: float
-) -> Scores:
-    """Score n rows with raw covariates ``(n, C)`` (NaN = missing) at nominal coverage `level`.
+def score(model: Model, ids: Mapping[str, Ints], raw: npt.NDArray[np.float64]) -> Scores:
+    """Score n rows with raw covariates ``(n, C)`` (NaN = missing).
 
     `ids` holds species, species_cluster, comp_id and compound, ``(n,)`` each; -1 is unknown.
     """
     if isinstance(model, pooling.PoolingSummaries):
-        return score_pooling_rows(model, ids, raw, level)
-    return score_rows(model, ids[model.group_col], ids["comp_id"], raw, level)
+        return score_pooling_rows(model, ids, raw)
+    return score_rows(model, ids[model.group_col], ids["comp_id"], raw)
 
 
 def novelty(model: Model, ids: Mapping[str, Ints]) -> Ints:

@@ -34,7 +34,7 @@ class Scores:
     scored : whether the group was trained, ``(n,)``.
     n_train, bins : training rows of the group and index of their support bin, ``(n,)``.
     mean, scale, df : calibrated predictive Student-t, min, min and 1, ``(n,)``.
-    half_width : half width of the window, min, ``(n,)``.
+    half_widths : half width of the window at each level the model stores, min, ``(L, n)``.
     """
 
     scored: npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Scores:
     mean: Floats
     scale: Floats
     df: Floats
-    half_width: Floats
+    half_widths: Floats
 
 
 def design_of(summaries: CoefficientSummaries) -> Design:
@@ -58,10 +58,9 @@ def design_of(summaries: CoefficientSummaries) -> Design:
 
 
 def score_rows(
-    summaries: CoefficientSummaries, group_id: Ints, comp_id: Ints, raw: Floats, level: float
+    summaries: CoefficientSummaries, group_id: Ints, comp_id: Ints, raw: Floats
 ) -> Scores:
-    """Score n rows with raw covariates ``(n, C)`` (NaN = missing) at nominal coverage `level`."""
-    at_level = summaries.level_index(level)
+    """Score n rows with raw covariates ``(n, C)`` (NaN = missing)."""
     at_scale = summaries.level_index(SCALE_LEVEL)
     group = lookup(summaries.keys, safe_keys(group_id, comp_id))
     scored = group >= 0
@@ -72,8 +71,8 @@ def score_rows(
     kappa = summaries.kappa[:, bins[scored]]
 
     def spread(values: Floats) -> Floats:
-        full = np.full(group.shape, np.nan)
-        full[scored] = values
+        full = np.full((*values.shape[:-1], group.size), np.nan)
+        full[..., scored] = values
         return full
 
     return Scores(
@@ -83,7 +82,7 @@ def score_rows(
         spread(mean),
         spread(raw_scale * kappa[at_scale]),
         spread(summaries.df[known]),
-        spread(raw_scale * kappa[at_level] * summaries.t_quantile[at_level, known]),
+        spread(raw_scale * kappa * summaries.t_quantile[:, known]),
     )
 
 

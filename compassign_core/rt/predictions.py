@@ -9,12 +9,14 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from compassign_core.contracts.catalogue import NOVELTY, RT_PREDICTIONS, SUPPORT_BINS
-from compassign_core.contracts.settings.rt import SCALE_LEVEL
+from compassign_core.contracts.settings.rt import SCALE_LEVEL, SHAPE_LEVELS
 from compassign_core.rt.arrow import arrow_batch, arrow_schema, labels, nullable_booleans
 from compassign_core.rt.model import Model, novelty, score
+from compassign_core.rt.predict import Scores
 from compassign_core.rt.source import BATCH_ROWS, Source, column_array
 
 _IDS = (
@@ -80,6 +82,12 @@ def predict_table(
     return pa.Table.from_batches(batches, schema=schema)
 
 
+def _half_widths(scores: Scores, model: Model, level: float) -> npt.NDArray[np.float64]:
+    """Half widths at a level; NaN where the model stores no window of it."""
+    found = np.flatnonzero(np.isclose(model.levels, level))
+    return scores.half_widths[found[0]] if found.size else np.full(scores.mean.size, np.nan)
+
+
 def _predict_batch(
     batch: Any, ids: list[str], with_rt: bool, model: Model, level: float
 ) -> dict[str, Any]:
@@ -91,7 +99,8 @@ def _predict_batch(
     raw = np.empty((n, model.covariates.size))
     for j, name in enumerate(model.covariates.tolist()):
         raw[:, j] = column_array(batch, name)
-    scores = score(model, values, raw, level)
+    scores = score(model, values, raw)
+    half_width = scores.half_widths[model.level_index(level)]
     values |= {
         "model": pa.repeat(model.model, n),
         "n_train": scores.n_train,
@@ -101,12 +110,13 @@ def _predict_batch(
         "rt_predicted": scores.mean,
         "scale": scores.scale,
         "df": scores.df,
-        "rt_low": scores.mean - scores.half_width,
-        "rt_high": scores.mean + scores.half_width,
+        **{f"half_width_{100 * at:.0f}": _half_widths(scores, model, at) for at in SHAPE_LEVELS},
+        "rt_low": scores.mean - half_width,
+        "rt_high": scores.mean + half_width,
     }
     if with_rt:
         rt = column_array(batch, "rt")
-        inside = np.abs(rt - scores.mean) <= scores.half_width
+        inside = np.abs(rt - scores.mean) <= half_width
         values["rt"] = rt
         values["covered"] = nullable_booleans(inside, scores.scored & ~np.isnan(rt))
     return values

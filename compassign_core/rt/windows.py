@@ -85,7 +85,8 @@ def _species_windows(
         "comp_id": comps,
         "compound": model.compound,
     }
-    scores = score(model, ids, np.tile(raw, (comps.size, 1)), level)
+    scores = score(model, ids, np.tile(raw, (comps.size, 1)))
+    half_width = scores.half_widths[model.level_index(level)]
     return {
         "model": pa.repeat(model.model, comps.size),
         **ids,
@@ -96,9 +97,9 @@ def _species_windows(
         "novelty": labels(NOVELTY, novelty(model, ids)),
         "scored": scores.scored,
         "rt_predicted": scores.mean,
-        "rt_low": scores.mean - scores.half_width,
-        "rt_high": scores.mean + scores.half_width,
-        "width": 2.0 * scores.half_width,
+        "rt_low": scores.mean - half_width,
+        "rt_high": scores.mean + half_width,
+        "width": 2.0 * half_width,
         "coverage": np.full(comps.size, level),
     }
 

@@ -33,12 +33,12 @@ ARROW = {
 
 
 def typed(contract: TableContract, columns: dict[str, Any]) -> pa.Table:
-    """A table with the columns and types of a contract."""
+    """A table with the columns and types of a contract; a nullable one not given is all null."""
+    n = len(next(iter(columns.values())))
+    absent = {c.name: [None] * n for c in contract.columns if c.nullable}
+    given = {**absent, **columns}
     return pa.table(
-        {
-            c.name: pa.array(columns[c.name], ARROW[c.type], from_pandas=True)
-            for c in contract.columns
-        }
+        {c.name: pa.array(given[c.name], ARROW[c.type], from_pandas=True) for c in contract.columns}
     )
 
 
@@ -153,7 +153,7 @@ def evaluate(predictions: pa.Table) -> pa.Table:
                         "crps": float(np.mean(np.abs(error))) * 0.7 if some else None,
                     }
                 )
-    columns = {c.name: [row[c.name] for row in rows] for c in RT_EVALUATION.columns}
+    columns = {c.name: [row.get(c.name) for row in rows] for c in RT_EVALUATION.columns}
     return typed(RT_EVALUATION, columns)
 
 

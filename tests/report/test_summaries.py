@@ -70,6 +70,8 @@ def test_the_curve_meets_the_evaluation_at_95_percent() -> None:
         table = table.append_column(name, zeros)
     for name in ("support_bin", "novelty"):
         table = table.append_column(name, zeros.cast(pa.string()))
+    for percent in (50, 80, 99):
+        table = table.append_column(f"half_width_{percent}", zeros.cast(pa.float64()))
     overall = next(row for row in evaluate(table).to_pylist() if row["slice"] == "overall")
     assert overall["cov95"] < 0.93
     assert observed_coverage(pit(table), [0.95]) == pytest.approx([overall["cov95"]])

@@ -44,7 +44,7 @@ def predictions(errors: dict[str, np.ndarray], sets: np.ndarray, scored=None) ->
                 "covered": None,
             }
             for name, column in rows.items():
-                column.append(values[name])
+                column.append(values.get(name))
     return pa.table(rows, schema=arrow_schema(RT_PREDICTIONS))
 
 

@@ -77,7 +77,18 @@ def test_every_slice_is_the_count_and_mean_of_its_rows(predictions: pa.Table) ->
         assert row["mae"] == pytest.approx(error.abs().mean())
         assert row["cov95"] == pytest.approx((error.abs() <= half).mean())
         assert row["cov95"] == pytest.approx(scored["covered"].astype(bool).mean())
-        assert row["width95"] == pytest.approx((scored["rt_high"] - scored["rt_low"]).mean())
+        width = scored["rt_high"] - scored["rt_low"]
+        assert row["width95"] == pytest.approx(width.mean())
+        assert row["width95_median"] == pytest.approx(width.median())
+        assert row["interval_score95"] == pytest.approx(
+            (width + 40 * (error.abs() - half).clip(lower=0)).mean()
+        )
+        density = t.logpdf(error / scored["scale"], scored["df"]) - np.log(scored["scale"])
+        assert row["log_score"] == pytest.approx(density.mean())
+        assert row["cov95_low"] <= row["cov95"] <= row["cov95_high"]
+        for percent in (50, 80, 99):
+            covered = error.abs() <= scored[f"half_width_{percent}"]
+            assert row[f"cov{percent}"] == pytest.approx(covered.mean())
     shown = {(r["model"], r["slice"], r["level"]) for r in got}
     assert len(shown) == len(got)
     for model in ("ridge", "mean"):

@@ -47,3 +47,34 @@ def test_the_half_width_holds_the_stated_probability() -> None:
     half = metrics.half_width(np.array([0.3]), np.array([2.5]), 0.9)
     inside = t(2.5, scale=0.3).cdf(half) - t(2.5, scale=0.3).cdf(-half)
     np.testing.assert_allclose(inside, 0.9, rtol=1e-10)
+
+
+def test_the_interval_score_is_smallest_at_the_true_quantiles() -> None:
+    rng = np.random.default_rng(3)
+    error = rng.standard_t(6.0, 200_000)
+    halves = np.linspace(1.0, 5.0, 81)
+    scores = [metrics.interval_score(error, np.full(error.size, h), 0.95).mean() for h in halves]
+    assert halves[int(np.argmin(scores))] == pytest.approx(t.ppf(0.975, 6.0), abs=0.11)
+
+
+def test_the_interval_score_by_hand() -> None:
+    score = metrics.interval_score(np.array([0.5, -3.0]), np.array([1.0, 1.0]), 0.9)
+    np.testing.assert_allclose(score, [2.0, 2.0 + 20.0 * 2.0])
+
+
+@pytest.mark.parametrize("df", [0.7, 3.0, 40.0, 1e8, np.inf])
+def test_the_log_density_is_that_of_scipy(df: float) -> None:
+    error, scale = np.linspace(-2, 2, 9), np.full(9, 0.3)
+    exact = norm.logpdf(error, scale=0.3) if df > 1e6 else t.logpdf(error, df, scale=0.3)
+    np.testing.assert_allclose(
+        metrics.log_density(error, scale, np.full(9, df)), exact, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_the_wilson_interval_holds_the_share_that_it_should() -> None:
+    rng = np.random.default_rng(11)
+    n, share = 60, 0.9
+    seen = rng.binomial(n, share, 20_000) / n
+    low, high = metrics.wilson_interval(seen, np.full(seen.size, float(n)))
+    assert ((low <= share) & (share <= high)).mean() == pytest.approx(0.95, abs=0.02)
+    assert np.isnan(metrics.wilson_interval(np.array([np.nan]), np.array([0.0]))[0]).all()

@@ -14,6 +14,9 @@ from compassign_core.contracts.settings.base import Settings
 STORED_LEVELS: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Nominal coverages that a trained model can make windows for."""
 
+SHAPE_LEVELS: tuple[float, ...] = (0.5, 0.8, 0.99)
+"""Levels at which coverage is evaluated beside 95 %: a wrong shape can be right at one level."""
+
 SCALE_LEVEL = 0.95
 """The level whose correction goes into the `scale` column of predictions."""
 

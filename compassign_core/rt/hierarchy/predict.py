@@ -24,14 +24,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def score_rows(
-    summaries: PoolingSummaries, ids: Mapping[str, Ints], raw: Floats, level: float
-) -> Scores:
-    """Score n rows with raw covariates ``(n, C)`` (NaN = missing) at nominal coverage `level`.
+def score_rows(summaries: PoolingSummaries, ids: Mapping[str, Ints], raw: Floats) -> Scores:
+    """Score n rows with raw covariates ``(n, C)`` (NaN = missing).
 
     `ids` holds species, species_cluster, comp_id and compound, ``(n,)`` each; -1 is unknown.
     """
-    at_level = summaries.level_index(level)
     at_scale = summaries.level_index(SCALE_LEVEL)
     places = locate(
         summaries.posterior,
@@ -51,8 +48,8 @@ def score_rows(
     kappa = np.where(trained, summaries.kappa[:, bins], summaries.novelty_kappa[:, novelty])
     quantile = np.where(
         trained,
-        summaries.t_quantile[at_level, places.group],
-        _t_quantile(summaries, found, at_level),
+        summaries.t_quantile[:, places.group],
+        _t_quantiles(summaries, found),
     )
     return Scores(
         np.isfinite(found.mean),
@@ -61,7 +58,7 @@ def score_rows(
         found.mean,
         found.scale * kappa[at_scale],
         np.where(np.isfinite(found.mean), found.df, np.nan),
-        found.scale * kappa[at_level] * quantile,
+        found.scale * kappa * quantile,
     )
 
 
@@ -75,8 +72,13 @@ def _design(summaries: PoolingSummaries) -> Design:
     )
 
 
-def _t_quantile(summaries: PoolingSummaries, found: Predictive, at_level: int) -> Floats:
-    """Quantiles at the predictive's df, read off the stored grid on logarithmic axes."""
+def _t_quantiles(summaries: PoolingSummaries, found: Predictive) -> Floats:
+    """Quantiles at the predictive's df and every level, ``(L, n)``.
+
+    They are read off the stored grid on logarithmic axes.
+    """
     at = np.log(np.clip(found.df, summaries.df_grid[0], summaries.df_grid[-1]))
-    stored = np.log(summaries.df_quantile[at_level])
-    return np.asarray(np.exp(np.interp(at, np.log(summaries.df_grid), stored)))
+    grid = np.log(summaries.df_grid)
+    return np.asarray(
+        np.exp(np.stack([np.interp(at, grid, row) for row in np.log(summaries.df_quantile)]))
+    )
