@@ -9,6 +9,7 @@ import pytest
 
 from compassign_core.contracts.settings.base import Settings
 from compassign_core.contracts.settings.chemistry import ChemistrySettings
+from compassign_core.contracts.settings.lasso import LassoSettings
 from compassign_core.contracts.settings.libraries import (
     CapCounts,
     ChemistrySources,
@@ -16,8 +17,10 @@ from compassign_core.contracts.settings.libraries import (
     LibrarySettings,
     ScheduleSettings,
 )
+from compassign_core.contracts.settings.models import MODELS
+from compassign_core.contracts.settings.pooling import PoolingPriors, PoolingSettings
 from compassign_core.contracts.settings.prep import PrepSettings
-from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
+from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -106,7 +109,20 @@ def test_every_reason_of_refusal_is_explained() -> None:
     assert sorted(name for name in reasons if f"| `{name}` |" not in page) == []
 
 
-def test_every_model_kind_and_setting_is_on_the_model_card() -> None:
-    card = (ROOT / "docs" / "models" / "ridge.md").read_text(encoding="utf-8")
-    named = {*MODEL_KINDS, *RidgeSettings.model_fields, *WindowSettings.model_fields}
-    assert [name for name in named if f"`{name}`" not in card] == []
+@pytest.mark.parametrize(
+    ("card", "settings"),
+    [
+        ("ridge", [RidgeSettings, WindowSettings]),
+        ("partial-pooling", [PoolingSettings, PoolingPriors]),
+        ("lasso", [LassoSettings]),
+    ],
+)
+def test_every_setting_is_on_its_model_card(card: str, settings: list[type[Settings]]) -> None:
+    text = (ROOT / "docs" / "models" / f"{card}.md").read_text(encoding="utf-8")
+    fields = {name for kind in settings for name in kind.model_fields}
+    assert [name for name in sorted(fields) if f"`{name}`" not in text] == []
+
+
+def test_every_model_kind_has_a_card() -> None:
+    cards = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs/models").glob("*.md"))
+    assert [kind for kind in MODELS if f"`{kind}`" not in cards] == []
