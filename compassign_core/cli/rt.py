@@ -204,9 +204,9 @@ def score(
 ) -> None:
     """Predict retention times (minutes) and windows for runs and compounds.
 
-    The table needs comp_id, the model's group column (species, or species_cluster) and its
-    covariates (IS…, RS…, minutes); rt is optional, and then coverage is reported. Rows that the model cannot
-    predict are kept with scored = false and counted.
+    The table needs comp_id, the model's group column (species or species_cluster) and its
+    covariates (IS…, RS…, minutes); rt is optional, and then coverage is reported. Rows that the
+    model cannot predict are kept with scored = false and counted.
     """
     # Imported here so that `compassign --help` does not load the numerical libraries.
     from compassign_core.rt.scoring import score_file

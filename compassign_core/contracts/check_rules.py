@@ -10,6 +10,7 @@ WARNINGS = frozenset(
         "row_count_is_steady",
         "covariates_present",
         "sample_sets_of_the_data_have_a_group",
+        "coverage_is_as_stated",
     }
 )
 """Checks that are shown when they fail, and let the data go on."""
@@ -55,6 +56,14 @@ RULES: dict[str, str] = {
         "No covariate is missing in more than covariate_null_warning of the rows."
     ),
     "every_row_judged": "Every model has judged every held-out row once, scored or not.",
+    "coverage_is_as_stated": (
+        "In every supercategory the default model's windows cover their stated share of held-out "
+        "peaks, within the 95 % interval by runs."
+    ),
+    "default_model_does_not_lose": (
+        "The default model is not clearly worse than the baseline on held-out peaks; otherwise "
+        "its windows are not published."
+    ),
 }
 
 

@@ -44,7 +44,7 @@ def _level(_project: Project, _partition: Partition) -> Mapping[str, str]:
     packages=("rt",),
     inputs=_level,
     gathers=_MODELS,
-    checks=("every_row_judged",),
+    checks=("every_row_judged", "coverage_is_as_stated"),
 )
 def rt_predictions(
     project: Project,
@@ -52,7 +52,7 @@ def rt_predictions(
     realtest_table: TableSource,
     models: Mapping[str, Path],
 ) -> StepResult:
-    from compassign_core.rt.checks import every_row_judged
+    from compassign_core.rt.checks import coverage_is_as_stated, every_row_judged
     from compassign_core.rt.model import load_model
     from compassign_core.rt.predictions import predict_table
 
@@ -69,7 +69,10 @@ def rt_predictions(
     return StepResult(table, rows_in=table.num_rows).with_checks(
         lambda source: every_row_judged(
             project.lake.connection, source, realtest_table, len(tables)
-        )
+        ),
+        lambda source: coverage_is_as_stated(
+            project.lake.connection, source, DEFAULT_MODEL, WINDOWS.level
+        ),
     )
 
 
@@ -89,14 +92,22 @@ def rt_comparison(project: Project, partition: Partition, rt_predictions: pa.Tab
     return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
 
 
-@table_artifact(group="evaluation", packages=("rt",), inputs=_level, gathers=_MODELS)
+@table_artifact(
+    group="evaluation",
+    packages=("rt",),
+    inputs=_level,
+    gathers=_MODELS,
+    checks=("default_model_does_not_lose",),
+)
 def rt_windows(
     project: Project,
     partition: Partition,
     rt_table: TableSource,
     species_mapping: TableSource,
+    rt_comparison: TableSource,
     models: Mapping[str, Path],
 ) -> StepResult:
+    from compassign_core.rt.checks import default_model_does_not_lose
     from compassign_core.rt.model import load_model
     from compassign_core.rt.windows import library_windows
 
@@ -112,7 +123,11 @@ def rt_windows(
             for path in models.values()
         ]
     )
-    return StepResult(table, rows_in=table.num_rows)
+    return StepResult(table, rows_in=table.num_rows).with_checks(
+        lambda _source: default_model_does_not_lose(
+            project.lake.connection, rt_comparison, DEFAULT_MODEL, COMPARISON.loss_margin
+        )
+    )
 
 
 def _steps(project: Project, partition: Partition) -> Mapping[str, str]:
@@ -137,13 +152,16 @@ def rt_report(
     partition: Partition,
     rt_predictions: pa.Table,
     rt_evaluation: pa.Table,
+    rt_comparison: pa.Table,
     rt_windows: pa.Table,
+    rt_table: TableSource,
     lib_training: TableSource,
     library_compounds: pa.Table,
     models: Mapping[str, Path],
 ) -> FileResult:
     """One self-contained HTML page: what came in, how good the windows are, and the windows."""
     from compassign_core.report.gather import model_card, runs, step_counts
+    from compassign_core.report.hierarchy import species_effects
     from compassign_core.report.inputs import ReportInputs
     from compassign_core.report.page import write_report
     from compassign_core.report.tables import evaluation_markdown, steps_markdown
@@ -159,11 +177,13 @@ def rt_report(
         title=project.library(partition.lib or 0).title,
         predictions=rt_predictions,
         evaluation=rt_evaluation,
+        comparison=rt_comparison,
         windows=rt_windows,
         runs=runs(project.lake, lib_training),
         compounds=library_compounds.select(["comp_id", "name"]),
         steps=steps,
         models={kind: model_card(model) for kind, model in by_kind.items()},
+        species_effects=species_effects(by_kind[DEFAULT_MODEL], rt_table, project.lake.connection),
         default_model=DEFAULT_MODEL,
         fingerprint=by_kind[DEFAULT_MODEL].fingerprint,
     )

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from compassign_core.contracts.settings.models import MODELS
 from compassign_core.contracts.tables import is_covariate
+from compassign_core.report.hierarchy import scales_card
 from compassign_core.report.inputs import ModelCard, StepCount
 from compassign_core.rt.hierarchy.artifact import PoolingSummaries
 from compassign_core.rt.model import Model
@@ -68,6 +69,7 @@ def model_card(model: Model) -> ModelCard:
             if count
         },
         calibrated=model.calibration == "calibrated",
+        scales=scales_card(model) if isinstance(model, PoolingSummaries) else None,
     )
 
 

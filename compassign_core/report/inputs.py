@@ -10,13 +10,36 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS, RT_WINDOWS
+from compassign_core.contracts.catalogue import (
+    RT_COMPARISON,
+    RT_EVALUATION,
+    RT_PREDICTIONS,
+    RT_WINDOWS,
+)
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.rejects import BY_RULE
 from compassign_core.contracts.tables import is_covariate
 
 RUN_COLUMNS = ("sampleset_id", "worksheet_id", "task_id", "run_order", "species_matrix_type")
 """Columns of the runs table before its covariates."""
+
+SPECIES_EFFECTS = pa.schema(
+    [
+        ("species", pa.int64()),
+        ("species_cluster", pa.int64()),
+        ("n_train", pa.int64()),
+        ("n_groups", pa.int64()),
+        ("raw", pa.float64()),
+        ("adjusted", pa.float64()),
+        ("posterior", pa.float64()),
+    ]
+)
+"""Mean intercepts of species in minutes, each relative to the supercategory.
+
+raw: mean of RT less the compound's mean, less the same of all rows of the supercategory; null when
+the supercategory has no other species. adjusted: mean of RT less the model's compound effect and
+covariates, less the supercategory's mean intercept. posterior: mean intercept of the model.
+"""
 
 _RUN_ORDER = ("worksheet_id", "run_order", "sampleset_id", "task_id", "species_matrix_type")
 _COMPOUND_COLUMNS = ("comp_id", "name")
@@ -52,6 +75,34 @@ class StepCount:
 
 
 @dataclass(frozen=True)
+class ScalesCard:
+    """The fitted scales of a hierarchical model, and its noise.
+
+    Attributes
+    ----------
+    names : of the ``V`` scales, as in the artifact; ``tau_mu[i]`` is of supercategory i.
+    values, priors : fitted standard deviations and scales of their HalfNormal priors, ``V`` each.
+    log_sd : standard deviations of the logarithms of `values`, ``V`` of them, or none.
+    supercategories : ids that the i of a name counts.
+    noise : ``global``, ``per_compound`` or ``per_compound_and_group``.
+    noise_sd : median noise standard deviation of the groups, minutes.
+    noise_scales : scale of each level of the noise prior as a standard deviation: that of compounds
+        in minutes, that of groups relative to their compound.
+    noise_df : degrees of freedom of these levels.
+    """
+
+    names: Sequence[str]
+    values: Sequence[float]
+    priors: Sequence[float]
+    log_sd: Sequence[float]
+    supercategories: Sequence[int]
+    noise: str
+    noise_sd: float
+    noise_scales: Sequence[float]
+    noise_df: Sequence[float]
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a reader should know about one fitted model.
 
@@ -65,6 +116,7 @@ class ModelCard:
     features : covariates used.
     imputed : number of values imputed, by covariate.
     calibrated : whether the windows were conformally corrected.
+    scales : the fitted scales, None when the model is no hierarchy.
     """
 
     description: str
@@ -76,6 +128,7 @@ class ModelCard:
     features: Sequence[str] = ()
     imputed: Mapping[str, float] = field(default_factory=dict)
     calibrated: bool = False
+    scales: ScalesCard | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +141,13 @@ class ReportInputs:
     title : heading of the page.
     predictions : `RT_PREDICTIONS`, several models; may have no rows.
     evaluation : `RT_EVALUATION`.
+    comparison : `RT_COMPARISON`; may have no rows.
     windows : `RT_WINDOWS`; only those of `default_model` are embedded in the page.
     runs : one row per run: `RUN_COLUMNS`, then covariates in minutes, nullable.
     compounds : comp_id and name (nullable); may have no rows.
     steps : what the preparation did, in order.
     models : model card by model.
+    species_effects : `SPECIES_EFFECTS` of the default model; no rows when it is no hierarchy.
     default_model : the model whose windows and residuals are shown.
     fingerprint : identifies data and settings behind the report.
     """
@@ -102,11 +157,13 @@ class ReportInputs:
     title: str
     predictions: pa.Table
     evaluation: pa.Table
+    comparison: pa.Table
     windows: pa.Table
     runs: pa.Table
     compounds: pa.Table
     steps: Sequence[StepCount]
     models: Mapping[str, ModelCard]
+    species_effects: pa.Table
     default_model: str
     fingerprint: str
 
@@ -138,6 +195,12 @@ def in_order(inputs: ReportInputs) -> ReportInputs:
         ),
         evaluation=_ordered(
             inputs.evaluation, "evaluation", RT_EVALUATION.names(), RT_EVALUATION.order_by
+        ),
+        comparison=_ordered(
+            inputs.comparison, "comparison", RT_COMPARISON.names(), RT_COMPARISON.order_by
+        ),
+        species_effects=_ordered(
+            inputs.species_effects, "species effects", SPECIES_EFFECTS.names, ("species",)
         ),
         windows=_ordered(inputs.windows, "windows", RT_WINDOWS.names(), RT_WINDOWS.order_by),
         runs=ordered_runs(inputs.runs),

@@ -16,6 +16,7 @@ from compassign_core.report.inputs import ReportInputs, in_order
 from compassign_core.report.markup import Markup, element, joined, paragraph
 from compassign_core.report.sections.calibration import calibration_section
 from compassign_core.report.sections.cards import cards_section
+from compassign_core.report.sections.comparison import comparison_section
 from compassign_core.report.sections.evaluation import (
     models_section,
     numbers_section,
@@ -24,6 +25,8 @@ from compassign_core.report.sections.evaluation import (
 )
 from compassign_core.report.sections.glossary import glossary_section
 from compassign_core.report.sections.runs import residuals_section, standards_section
+from compassign_core.report.sections.scales import scales_section
+from compassign_core.report.sections.shrinkage import shrinkage_section
 from compassign_core.report.sections.steps import steps_section
 from compassign_core.report.sections.summary import summary_section
 from compassign_core.report.sections.windows import windows_section
@@ -35,12 +38,15 @@ _SECTIONS = (
     ("numbers", "Numbers"),
     ("data", "Data"),
     ("models", "Models"),
+    ("comparison", "Models against the baseline"),
     ("calibration", "Calibration"),
     ("support", "Support"),
     ("residuals", "Residuals"),
     ("standards", "Standards"),
     ("slices", "Slices"),
     ("windows", "Windows"),
+    ("scales", "Scales"),
+    ("shrinkage", "Shrinkage"),
     ("cards", "Model cards"),
     ("glossary", "Glossary"),
 )
@@ -73,12 +79,15 @@ def render(inputs: ReportInputs) -> str:
         numbers_section(inputs),
         steps_section(inputs),
         models_section(inputs),
+        comparison_section(inputs),
         calibration_section(inputs),
         support_section(inputs),
         residuals_section(inputs),
         standards_section(inputs),
         slices_section(inputs),
         windows_section(inputs),
+        scales_section(inputs),
+        shrinkage_section(inputs),
         cards_section(inputs),
         glossary_section(),
     )

@@ -7,7 +7,7 @@ every series also differs by its marker, so that nothing is said by colour alone
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -15,7 +15,7 @@ BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, SKY, ORANGE, BLACK = "#CC79A7", "#56B4E9", "#E69F00", "#000000"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, BLACK)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
-DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 INK, MUTED, RULE, SHADE = "#1b2733", "#5b6875", "#d9dfe5", "#f4f6f8"
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
@@ -29,12 +29,25 @@ AXIS = {
 }
 
 
-def style_by_name(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each name, by its place in sorted order."""
+class Style(NamedTuple):
+    """How a series looks wherever it is drawn."""
+
+    colour: str
+    symbol: str
+    dash: str
+
+
+def style_by_name(names: Sequence[str]) -> dict[str, Style]:
+    """Colour, marker and dashes of each name, by its place in sorted order."""
     return {
-        name: (PALETTE[i % len(PALETTE)], SYMBOLS[i % len(SYMBOLS)])
+        name: Style(PALETTE[i % len(PALETTE)], SYMBOLS[i % len(SYMBOLS)], DASHES[i % len(DASHES)])
         for i, name in enumerate(sorted(set(names)))
     }
+
+
+def line_width(name: str, default: str) -> float:
+    """Width of a model's line; that of the default model stands out."""
+    return 3.0 if name == default else 1.4
 
 
 def plain(text: object) -> str:

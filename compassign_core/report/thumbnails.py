@@ -26,6 +26,7 @@ from compassign_core.report.summaries import (
 
 _MIN_BIN_ROWS = 20
 _MARKERS = ("o", "s", "D", "^", "X", "*", "P")
+_LINES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (8, 2, 1, 2)))
 
 
 def key_figures(inputs: ReportInputs) -> dict[str, bytes]:
@@ -109,6 +110,7 @@ def _style(i: int) -> dict[str, Any]:
         "color": theme.PALETTE[i % len(theme.PALETTE)],
         "marker": _MARKERS[i % len(_MARKERS)],
         "markersize": 4,
+        "linestyle": _LINES[i % len(_LINES)],
         "linewidth": 1.3,
     }
 

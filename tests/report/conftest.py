@@ -11,14 +11,23 @@ import pyarrow as pa
 import pytest
 
 from compassign_core.contracts.catalogue import (
+    RT_COMPARISON,
     RT_EVALUATION,
     RT_PREDICTIONS,
     RT_WINDOWS,
     SUPPORT_BIN_EDGES,
     SUPPORT_BINS,
 )
+from compassign_core.contracts.settings.rt import ComparisonSettings
 from compassign_core.contracts.tables import TableContract
-from compassign_core.report.inputs import ModelCard, ReportInputs, StepCount
+from compassign_core.report.inputs import (
+    SPECIES_EFFECTS,
+    ModelCard,
+    ReportInputs,
+    ScalesCard,
+    StepCount,
+)
+from compassign_core.rt.comparison import compare
 
 MODELS = {"lasso": 1.3, "partial_pooling": 1.0, "sklearn_ridge": 1.15}
 SPECIES = ("human plasma", "human plasma (ltr reference)", "nist <srm> & co", "human platelets")
@@ -191,6 +200,36 @@ def make_windows(n_comps: int = N_COMPS) -> pa.Table:
     return pa.concat_tables(parts)
 
 
+def make_effects() -> pa.Table:
+    """Three species pooled to a third of their own deviation, and one that is alone."""
+    own = np.array([0.03, -0.006, -0.012, 0.009])
+    return pa.table(
+        {
+            "species": pa.array(range(4), pa.int64()),
+            "species_cluster": pa.array(CLUSTER, pa.int64()),
+            "n_train": pa.array([100, 2000, 900, 400], pa.int64()),
+            "n_groups": pa.array([40, 40, 39, 12], pa.int64()),
+            "raw": [0.04, -0.01, -0.01, None],
+            "adjusted": own,
+            "posterior": own / 3,
+        },
+        schema=SPECIES_EFFECTS,
+    )
+
+
+SCALES = ScalesCard(
+    names=["slope", "tau_b", "tau_comp", "tau_mu_super", "tau_mu[0]", "tau_mu[1]"],
+    values=[0.1, 0.007, 0.6, 0.3, 0.001, 0.38],
+    priors=[0.5] * 6,
+    log_sd=[],
+    supercategories=[0, 1],
+    noise="per_compound_and_group",
+    noise_sd=0.0083,
+    noise_scales=[0.0074, 0.49],
+    noise_df=[1.25, 1.36],
+)
+
+
 @pytest.fixture(scope="session")
 def inputs() -> ReportInputs:
     """The inputs of one ordinary report."""
@@ -203,6 +242,7 @@ def inputs() -> ReportInputs:
         title="Retention-time windows, library 100",
         predictions=predictions,
         evaluation=evaluate(predictions),
+        comparison=compare(predictions, ComparisonSettings(baseline="sklearn_ridge")),
         windows=make_windows(),
         runs=runs,
         compounds=pa.table(
@@ -218,9 +258,12 @@ def inputs() -> ReportInputs:
             StepCount("capped_training", 101_387, 11_758, {}, {"beyond_cap_5": 89_629}),
         ],
         models={
-            "partial_pooling": replace(card, calibrated=True, imputed={"IS_B_1_d7": 31}),
+            "partial_pooling": replace(
+                card, calibrated=True, imputed={"IS_B_1_d7": 31}, scales=SCALES
+            ),
             "lasso": replace(card, description="Sparse slopes.", lambda_slopes=None),
         },
+        species_effects=make_effects(),
         default_model="partial_pooling",
         fingerprint="sha256:0123abcd",
     )
@@ -229,7 +272,12 @@ def inputs() -> ReportInputs:
 @pytest.fixture
 def without_held_out(inputs: ReportInputs) -> ReportInputs:
     """The same library with nothing held out."""
-    return replace(inputs, predictions=empty(RT_PREDICTIONS), evaluation=empty(RT_EVALUATION))
+    return replace(
+        inputs,
+        predictions=empty(RT_PREDICTIONS),
+        evaluation=empty(RT_EVALUATION),
+        comparison=empty(RT_COMPARISON),
+    )
 
 
 @pytest.fixture
@@ -238,8 +286,9 @@ def shuffled() -> Callable[[ReportInputs], ReportInputs]:
 
     def shuffle(given: ReportInputs) -> ReportInputs:
         rng = np.random.default_rng(5)
-        names = ("predictions", "evaluation", "windows", "runs", "compounds")
-        tables = {name: getattr(given, name) for name in names}
+        names = ("predictions", "evaluation", "comparison", "windows", "runs", "compounds")
+        every = (*names, "species_effects")
+        tables = {name: getattr(given, name) for name in every}
         mixed = {n: t.take(rng.permutation(t.num_rows)) for n, t in tables.items()}
         return replace(given, **mixed)
 

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
@@ -44,6 +45,53 @@ def test_support_figure_shows_the_evaluation_in_the_order_of_the_bins(
         expected = [rows[trace["name"], b][metric] for b in bins]
         np.testing.assert_allclose(trace["y"], expected, atol=1e-5)
     assert len(drawn) == 6
+
+
+def many_models(given: pa.Table, wide: float) -> pa.Table:
+    """The evaluation of one model under six names, the last of them `wide` times as wide."""
+    own = given.filter(pc.field("model") == "partial_pooling")
+    parts = []
+    for i in range(6):
+        width = pc.multiply(own["width95"], wide if i == 5 else 1.0 + 0.01 * i)
+        part = own.set_column(own.column_names.index("width95"), "width95", width)
+        names = pa.array([f"model_{i}"] * own.num_rows)
+        parts.append(part.set_column(own.column_names.index("model"), "model", names))
+    return pa.concat_tables(parts)
+
+
+def test_six_models_differ_in_colour_marker_and_dashes_and_stand_apart(
+    inputs: ReportInputs,
+) -> None:
+    fig = evaluation.coverage_and_width_by_support(many_models(inputs.evaluation, 1.2), "model_3")
+    drawn = [t for t in traces(fig) if t["meta"]["panel"] == "coverage"]
+    for part in ("line.color", "marker.symbol", "line.dash"):
+        outer, inner = part.split(".")
+        assert len({t[outer][inner] for t in drawn}) == 6
+    assert len({x for t in drawn for x in t["x"]}) == sum(len(t["x"]) for t in drawn)
+    thickest = max(drawn, key=lambda t: t["line"]["width"])
+    assert thickest["name"] == "model_3"
+    assert fig.layout.xaxis.domain == fig.layout.xaxis2.domain == (0, 1)
+
+
+@pytest.mark.parametrize(("wide", "kind"), [(1.5, None), (12.0, "log")])
+def test_a_model_with_far_wider_windows_does_not_flatten_the_others(
+    inputs: ReportInputs, wide: float, kind: str | None
+) -> None:
+    table = many_models(inputs.evaluation, wide)
+    axes = (
+        evaluation.coverage_and_width_by_support(table).layout.yaxis2,
+        evaluation.model_comparison(table).layout.xaxis2,
+    )
+    widths = [r["width95"] for r in table.to_pylist() if r["slice"] == "support_bin"]
+    for axis in axes:
+        assert axis.type == kind
+        if kind == "log":
+            assert "log" in axis.title.text
+    if kind == "log":
+        low, high = axes[0].range
+        assert 10**low < min(widths) and max(widths) < 10**high
+        shown = [t for t in axes[0].tickvals if 10**low < t < 10**high]
+        assert len(shown) >= 3
 
 
 def test_model_comparison_shows_every_models_errors(inputs: ReportInputs) -> None:

@@ -60,7 +60,7 @@ def test_the_table_searches_sorts_and_saves_and_hostile_names_do_nothing(
     assert seen["title"] == inputs.title
     assert seen["first"] == 100
     assert seen["found"] == [HOSTILE] * 2
-    assert seen["plots"] >= 8
+    assert seen["plots"] >= 11
     values = [float(text) for text in seen["sorted"]]
     assert values == sorted(values)
     windows, formula, curve = (text.lstrip("\ufeff").split("\r\n") for text in seen["texts"])

@@ -82,7 +82,7 @@ def cells(html: str, section: str) -> list[list[str]]:
 
 
 def test_all_tags_are_closed_and_ids_are_unique(page: Page) -> None:
-    assert page.tags.count("section") == 12
+    assert page.tags.count("section") == 15
     assert len(page.ids) == len(set(page.ids))
 
 
@@ -106,7 +106,7 @@ def test_the_button_that_uploads_figures_is_not_offered(html: str) -> None:
 
 def test_every_figure_has_data_and_a_button_that_saves_them(page: Page) -> None:
     plots = {v for t, n, v in page.attributes if n == "data-figure"}
-    assert len(plots) == 8
+    assert len(plots) == 11
     for plot in plots:
         data = json.loads(page.data[f"{plot}-data"])
         assert len(data["layout"]["meta"]["columns"]) == 2
@@ -199,7 +199,7 @@ def _with_hostile(inputs: ReportInputs, place: str) -> ReportInputs:
     if place == "model":
         tables = {
             name: _renamed(getattr(inputs, name))
-            for name in ("predictions", "evaluation", "windows")
+            for name in ("predictions", "evaluation", "comparison", "windows")
         }
         cards = {HOSTILE if k == "lasso" else k: v for k, v in inputs.models.items()}
         return replace(inputs, models=cards, **tables)
@@ -223,7 +223,7 @@ def test_plotly_gets_user_text_that_it_cannot_read_as_markup(inputs: ReportInput
     names = {
         trace.get("name", "")
         for key, written in page.data.items()
-        if key not in ("windows-data", "evaluation-data")
+        if key not in ("windows-data", "evaluation-data", "comparison-data")
         for trace in json.loads(written)["data"]
     }
     assert any("&lt;img" in name for name in names)

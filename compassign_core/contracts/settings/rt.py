@@ -107,9 +107,12 @@ class ComparisonSettings(Settings):
     baseline : the model all others are compared with.
     n_bootstrap : resamples of whole sample sets; peaks of one study err together.
     seed : of the resampling.
+    loss_margin : the default model loses when it is surely worse than the baseline by more than
+        this share of the baseline's error.
     """
 
     baseline: str
+    loss_margin: float = Field(default=0.05, ge=0, le=1)
     n_bootstrap: int = Field(default=2000, ge=100, le=100_000)
     seed: int = Field(default=42, ge=0, lt=2**31)
 

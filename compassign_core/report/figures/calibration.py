@@ -18,10 +18,19 @@ from compassign_core.report.summaries import (
 )
 from compassign_core.report.theme import plain
 
+_MOST_MARKERS = 8
+"""Markers drawn on one line: they tell lines apart, and all of them would hide the lines."""
 
-def calibration_curve(predictions: pa.Table) -> go.Figure:
-    """Observed against nominal coverage of the central Student-t intervals, by model."""
-    fig = theme.figure(440, columns=("nominal_coverage", "observed_coverage"))
+MOST_FREQUENT = 4.0
+"""Highest relative frequency drawn; windows far too wide would leave the other lines flat."""
+
+
+def calibration_curve(predictions: pa.Table, default: str = "") -> go.Figure:
+    """Observed against nominal coverage of the central Student-t intervals, by model.
+
+    The line of the default model is thicker.
+    """
+    fig = theme.figure(500, columns=("nominal_coverage", "observed_coverage"))
     transforms = {m: pit(of_model(predictions, m)) for m in model_names(predictions)}
     if not any(values.size for values in transforms.values()):
         return theme.notice(fig, NO_ROWS)
@@ -45,7 +54,7 @@ def calibration_curve(predictions: pa.Table) -> go.Figure:
         hoverinfo="skip",
         meta={"csv": False},
     )
-    for model, (colour, symbol) in theme.style_by_name(list(transforms)).items():
+    for model, (colour, symbol, dash) in theme.style_by_name(list(transforms)).items():
         values = transforms[model]
         if values.size:
             fig.add_scatter(
@@ -53,10 +62,12 @@ def calibration_curve(predictions: pa.Table) -> go.Figure:
                 y=listed(observed_coverage(values)),
                 mode="lines+markers",
                 name=plain(model),
-                line={"color": colour, "width": 1.5},
-                marker={"symbol": symbol, "size": 6},
+                line={"color": colour, "width": theme.line_width(model, default), "dash": dash},
+                marker={"symbol": symbol, "size": 7, "maxdisplayed": _MOST_MARKERS},
+                zorder=1 if model == default else 0,
                 hovertemplate="nominal %{x:.0%}, observed %{y:.1%}",
             )
+    fig.update_layout(legend={"font": {"size": 11}})
     fig.update_xaxes(
         title="Promised share", range=[0, 1.01], tickformat=".0%", dtick=0.2, **theme.AXIS
     )
@@ -66,13 +77,13 @@ def calibration_curve(predictions: pa.Table) -> go.Figure:
     return fig
 
 
-def pit_histogram(predictions: pa.Table, bins: int = 20) -> go.Figure:
+def pit_histogram(predictions: pa.Table, default: str = "", bins: int = 20) -> go.Figure:
     """Where observations fall in their predictive distribution; flat when it is right."""
-    fig = theme.figure(340, columns=("place_in_distribution", "relative_frequency"))
+    fig = theme.figure(500, columns=("place_in_distribution", "relative_frequency"))
     transforms = {m: pit(of_model(predictions, m)) for m in model_names(predictions)}
     if not any(values.size for values in transforms.values()):
         return theme.notice(fig, NO_ROWS)
-    for model, (colour, _) in theme.style_by_name(list(transforms)).items():
+    for model, (colour, _, dash) in theme.style_by_name(list(transforms)).items():
         values = transforms[model]
         if values.size:
             counts, edges = np.histogram(values, bins=bins, range=(0.0, 1.0))
@@ -81,12 +92,24 @@ def pit_histogram(predictions: pa.Table, bins: int = 20) -> go.Figure:
                 y=listed(counts * bins / values.size),
                 mode="lines",
                 name=plain(model),
-                line={"color": colour, "shape": "hvh", "width": 1.8},
+                line={
+                    "color": colour,
+                    "shape": "hvh",
+                    "width": theme.line_width(model, default),
+                    "dash": dash,
+                },
+                zorder=1 if model == default else 0,
                 hovertemplate="%{y:.2f}",
             )
     nominal_line(fig, "y", 1.0, label="even")
+    highest = max(max(trace.y) for trace in fig.data)
+    fig.update_layout(legend={"font": {"size": 11}})
     fig.update_xaxes(title="Place in the predictive distribution", range=[0, 1], **theme.AXIS)
-    fig.update_yaxes(title="Relative frequency", rangemode="tozero", **theme.AXIS)
+    fig.update_yaxes(
+        title="Relative frequency",
+        range=[0, round(1.05 * min(highest, MOST_FREQUENT), 4)],
+        **theme.AXIS,
+    )
     return fig
 
 

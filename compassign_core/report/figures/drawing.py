@@ -27,6 +27,41 @@ def listed(values: npt.NDArray[Any]) -> list[float | None]:
     return out
 
 
+def significant(values: npt.NDArray[Any]) -> list[float | None]:
+    """Values to four significant digits, for logarithmic axes; NaN as None."""
+    return [None if np.isnan(v) else float(f"{v:.4g}") for v in values.astype(float).tolist()]
+
+
+WIDE = 8.0
+"""Widths whose largest is this many times their smallest get a logarithmic axis."""
+
+
+def width_axis(widths: npt.NDArray[Any]) -> dict[str, Any]:
+    """Axis of window widths in minutes, from zero; logarithmic when one model is far wider.
+
+    A linear axis up to windows ten times as wide would leave nothing to see of the others.
+    """
+    shown = widths[np.isfinite(widths) & (widths > 0)]
+    if not shown.size or shown.max() < WIDE * shown.min():
+        return {**theme.AXIS, "title": "Mean full width (min)", "rangemode": "tozero"}
+    low, high = float(np.log10(shown.min())), float(np.log10(shown.max()))
+    return {**log_axis(low - 0.08, high + 0.08), "title": "Mean full width (min, log)"}
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """Look of a logarithmic axis from ``10**low`` to ``10**high``, with ticks at 1, 2 and 5."""
+    decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    steps = (1, 2, 5) if high - low < 3.5 else (1,)
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return {
+        **theme.AXIS,
+        "type": "log",
+        "range": [round(low, 4), round(high, 4)],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
 def nominal_line(fig: go.Figure, yaxis: str, value: float, label: str = "95 %") -> None:
     """Draw a dashed, labelled line at `value` across the panel of `yaxis`."""
     xaxis = "x" + yaxis[1:]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
 from compassign_core.report import theme
-from compassign_core.report.figures.drawing import NO_ROWS, listed, nominal_line
+from compassign_core.report.figures.drawing import NO_ROWS, listed, nominal_line, width_axis
 from compassign_core.report.summaries import (
     Floats,
     binomial_interval,
@@ -19,6 +19,15 @@ from compassign_core.report.summaries import (
     model_names,
 )
 from compassign_core.report.theme import plain
+
+_MOST_BESIDE = 3
+_STACKED = {
+    "xaxis.domain": [0, 1],
+    "xaxis2.domain": [0, 1],
+    "yaxis.domain": [0.58, 1],
+    "yaxis2.domain": [0, 0.42],
+}
+"""Layout of two panels, one above the other."""
 
 
 def model_comparison(evaluation: pa.Table) -> go.Figure:
@@ -29,16 +38,13 @@ def model_comparison(evaluation: pa.Table) -> go.Figure:
         barmode="group",
         narrow={
             "height": 660,
-            "xaxis.domain": [0, 1],
-            "xaxis2.domain": [0, 1],
-            "yaxis.domain": [0.6, 1],
-            "yaxis2.domain": [0, 0.42],
+            **_STACKED,
         },
     )
     rows = {str(r["model"]): r for r in evaluation_rows(evaluation, "overall") if r["n_scored"]}
     if not rows:
         return theme.notice(fig, NO_ROWS)
-    for model, (colour, symbol) in theme.style_by_name(model_names(evaluation)).items():
+    for model, (colour, symbol, _) in theme.style_by_name(model_names(evaluation)).items():
         if model not in rows:
             continue
         fig.add_bar(
@@ -66,48 +72,44 @@ def model_comparison(evaluation: pa.Table) -> go.Figure:
             hovertemplate="width %{x:.4f} min, %{y:.1%} covered",
         )
     nominal_line(fig, "y2", 0.95)
+    widths = _metric(rows, list(rows), "width95")
     fig.update_layout(
         xaxis={**theme.AXIS, "domain": [0, 0.44]},
-        xaxis2={
-            **theme.AXIS,
-            "domain": [0.56, 1],
-            "anchor": "y2",
-            "title": "Mean full width (min)",
-        },
+        xaxis2={**width_axis(widths), "domain": [0.56, 1], "anchor": "y2"},
         yaxis={**theme.AXIS, "title": "Error (min)"},
         yaxis2={**theme.AXIS, "title": "Share covered", "tickformat": ".1%", "anchor": "x2"},
     )
     return fig
 
 
-def coverage_and_width_by_support(evaluation: pa.Table) -> go.Figure:
-    """Coverage, with its sampling error, and mean width of the windows by support bin."""
+def coverage_and_width_by_support(evaluation: pa.Table, default: str = "") -> go.Figure:
+    """Coverage, with its sampling error, and mean width of the windows by support bin.
+
+    Few models stand side by side, many get panels of the full width, so that bars stay apart; the
+    line of the default model is thicker.
+    """
+    models = theme.style_by_name(model_names(evaluation))
+    stacked = len(models) > _MOST_BESIDE
     fig = theme.figure(
-        400,
+        760 if stacked else 400,
         columns=("training_rows", "value"),
-        narrow={
-            "height": 660,
-            "xaxis.domain": [0, 1],
-            "xaxis2.domain": [0, 1],
-            "yaxis.domain": [0.6, 1],
-            "yaxis2.domain": [0, 0.42],
-        },
+        narrow={} if stacked else {"height": 660, **_STACKED},
     )
     rows = [r for r in evaluation_rows(evaluation, "support_bin") if r["n_scored"]]
     if not rows:
         return theme.notice(fig, NO_ROWS)
     levels = [b for b in SUPPORT_BINS if any(r["level"] == b for r in rows)]
-    models = theme.style_by_name(model_names(evaluation))
-    for i, (model, (colour, symbol)) in enumerate(models.items()):
+    for i, (model, (colour, symbol, dash)) in enumerate(models.items()):
         own = {str(r["level"]): r for r in rows if r["model"] == model}
         bins = [b for b in levels if b in own]
         cover, n = _metric(own, bins, "cov95"), _metric(own, bins, "n_scored")
         common = {
             "x": [round(levels.index(b) + _shift(i, len(models)), 4) for b in bins],
             "mode": "lines+markers",
-            "line": {"color": colour, "width": 1.5},
-            "marker": {"symbol": symbol, "size": 8},
+            "line": {"color": colour, "width": theme.line_width(model, default), "dash": dash},
+            "marker": {"symbol": symbol, "size": 9},
             "legendgroup": model,
+            "zorder": 1 if model == default else 0,
             "text": [f"{b} training rows, {k:,.0f} peaks" for b, k in zip(bins, n, strict=True)],
         }
         fig.add_scatter(
@@ -129,10 +131,12 @@ def coverage_and_width_by_support(evaluation: pa.Table) -> go.Figure:
             **common,
         )
     nominal_line(fig, "y", 0.95)
+    widths = np.array([_value(row, "width95") for row in rows])
     bins_axis = {
         **theme.AXIS,
         "tickvals": list(range(len(levels))),
         "ticktext": levels,
+        "range": [-0.5, len(levels) - 0.5],
         "zeroline": False,
         "title": "Training rows in the group",
     }
@@ -140,13 +144,12 @@ def coverage_and_width_by_support(evaluation: pa.Table) -> go.Figure:
         xaxis={**bins_axis, "domain": [0, 0.44]},
         xaxis2={**bins_axis, "domain": [0.56, 1], "anchor": "y2"},
         yaxis={**theme.AXIS, "title": "Share covered", "tickformat": ".0%"},
-        yaxis2={
-            **theme.AXIS,
-            "title": "Mean full width (min)",
-            "anchor": "x2",
-            "rangemode": "tozero",
-        },
+        yaxis2={**width_axis(widths), "anchor": "x2"},
     )
+    if stacked:
+        fig.update_layout(
+            {key.replace(".", "_"): value for key, value in _STACKED.items()},
+        )
     return fig
 
 
@@ -162,7 +165,7 @@ def coverage_by_supercategory(
     if not rows:
         return theme.notice(fig, NO_ROWS)
     label = {level: _short((names or {}).get(level, level)) for level in levels}
-    for i, (model, (colour, symbol)) in enumerate(models.items()):
+    for i, (model, (colour, symbol, _)) in enumerate(models.items()):
         own = {str(r["level"]): r for r in rows if r["model"] == model}
         found = [level for level in levels if level in own]
         cover, n = _metric(own, found, "cov95"), _metric(own, found, "n_scored")
@@ -198,7 +201,8 @@ def coverage_by_supercategory(
 
 def _shift(i: int, n: int) -> float:
     """Sideways place of series `i` of `n` around a level, so that error bars stay apart."""
-    return 0.5 * (i + 0.5) / n - 0.25
+    room = 0.5 if n <= _MOST_BESIDE else 0.7
+    return room * ((i + 0.5) / n - 0.5)
 
 
 def _error_bars(share: Floats, n: Floats, colour: str) -> dict[str, Any]:

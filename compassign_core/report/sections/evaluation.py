@@ -77,7 +77,7 @@ def support_section(inputs: ReportInputs) -> list[object]:
             inputs,
             "coverage-and-width",
             "Coverage and width by number of training rows",
-            coverage_and_width_by_support(inputs.evaluation),
+            coverage_and_width_by_support(inputs.evaluation, inputs.default_model),
             "Coverage should stay at the dashed line in every bin, while windows may be wider "
             "where training rows are few.",
         ),

@@ -41,6 +41,17 @@ _TERMS = (
         "Compound of known identity found in every run (IS internal, RS retention, ES_ "
         "endogenous); its retention time tells the model how the run has drifted.",
     ),
+    (
+        "Baseline",
+        "The model that others are held against, on the same held-out peaks: by default the mean "
+        "retention time of each compound in its supercategory, as a fixed list of windows has it.",
+    ),
+    (
+        "Scale, pooling",
+        "A scale says how much species, compounds or groups differ; it is fitted. The smaller it "
+        "is, the more a group with few rows leans on those beside it, which is pooling: its value "
+        "shrinks toward theirs.",
+    ),
     ("Residual", "Observed minus predicted retention time. Above zero: later than predicted."),
     ("Run, worksheet, sample set", "One injection; its batch; the samples of one study."),
     (

@@ -1,0 +1,56 @@
+"""What a difference from the baseline says, in words: better, worse, or not clear.
+
+Here belong readings of `RT_COMPARISON`; how its intervals are made stands in `rt.comparison`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LOSSES = {"rmse": "RMSE", "mae": "MAE", "crps": "CRPS"}
+"""Metrics of which less is better, with the words for them; all in minutes."""
+
+LEAST_SETS = 3
+"""Fewer sample sets than this give no interval worth reading: of two, the bootstrap knows little
+more than whether both agree, and one has no spread at all."""
+
+BETTER, WORSE, UNCLEAR, TOO_FEW = "better", "worse", "not clear", "too few sample sets"
+
+Row = Mapping[str, object]
+
+
+def rows_of(comparison: pa.Table, slice_name: str, metric: str) -> list[dict[str, object]]:
+    """Rows of one slice and metric, in the order of the table."""
+    kept = (pc.field("slice") == slice_name) & (pc.field("metric") == metric)
+    return list(comparison.filter(kept).to_pylist())
+
+
+def judged(row: Row) -> str:
+    """Say whether the model is better or worse than the baseline in one row of a loss."""
+    low, high = value(row, "low"), value(row, "high")
+    if value(row, "n_units") < LEAST_SETS or math.isnan(low) or math.isnan(high):
+        return TOO_FEW
+    return BETTER if high < 0 else WORSE if low > 0 else UNCLEAR
+
+
+def value(row: Row, name: str) -> float:
+    """Read a number of a row; null is NaN."""
+    found = row[name]
+    return float(found) if isinstance(found, int | float) else math.nan
+
+
+def signed(minutes: float) -> str:
+    """Write a difference in minutes with its sign, never a signed zero."""
+    if not math.isfinite(minutes):
+        return "–"
+    written = f"{minutes:+.5f}"
+    return "0.00000" if float(written) == 0 else written.replace("-", "\u2212")
+
+
+def interval(row: Row) -> str:
+    """Write the 95 % interval of a row."""
+    return f"{signed(value(row, 'low'))} to {signed(value(row, 'high'))}"
