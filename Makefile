@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cac
 # Matplotlib would otherwise write its font cache to the user's home.
 export MPLCONFIGDIR := $(CURDIR)/.dagster/matplotlib
 
-.PHONY: help demo ui test test-slow check format docs bench all-extras clean
+.PHONY: help demo ui test test-slow check format docs bench study all-extras clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ docs: .venv/.run ## write docs/data-contracts.md from the contracts
 bench: .venv/.dev ## side-by-side measurements; results go to benchmarks/results/
 	@$(BIN)/python -m benchmarks.ridge
 	@$(BIN)/python -m benchmarks.hierarchy
+
+study: .venv/.dev ## models on the shipped data, worksheet by worksheet (some minutes)
+	@$(BIN)/python -m benchmarks.quality
 
 all-extras: .venv/.dev ## also install what later stages need: torch (CPU build) and PyMC
 	@$(PIP) "torch" && $(PIP) --editable ".[bayes,regressor]" && $(BIN)/python -m pip check
