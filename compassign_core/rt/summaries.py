@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
-from compassign_core.contracts.errors import InputError, SettingsError
-from compassign_core.contracts.identifiers import first, split_group_keys
+from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.identifiers import first
 from compassign_core.rt.archive import read_arrays, write_arrays
+from compassign_core.rt.stored import StoredGroups, check_format, plain_field
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,7 +27,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class CoefficientSummaries:
+class CoefficientSummaries(StoredGroups):
     """A trained model: G groups, P features, D = P + 1 (the intercept first).
 
     Attributes
@@ -95,21 +96,6 @@ class CoefficientSummaries:
     constant_groups: int
 
     @property
-    def n_groups(self) -> int:
-        """How many groups have coefficients, G."""
-        return int(self.keys.size)
-
-    @property
-    def group_id(self) -> Ints:
-        """Group id of each group, ``(G,)``."""
-        return split_group_keys(self.keys)[0]
-
-    @property
-    def comp_id(self) -> Ints:
-        """Comp id of each group, ``(G,)``."""
-        return split_group_keys(self.keys)[1]
-
-    @property
     def beta_cov(self) -> Floats:
         """Scale matrices of (b, w) unpacked, ``(G, D, D)``, min²."""
         size = self.beta_mean.shape[1]
@@ -118,22 +104,6 @@ class CoefficientSummaries:
         full[:, rows, columns] = self.beta_cov_packed
         full[:, columns, rows] = self.beta_cov_packed
         return full
-
-    def level_index(self, level: float) -> int:
-        """Position of a nominal coverage among the stored ones.
-
-        Raises
-        ------
-        SettingsError
-            when the model stores no window of this level.
-        """
-        found = np.flatnonzero(np.isclose(self.levels, level, rtol=0, atol=1e-12))
-        if not found.size:
-            raise SettingsError(
-                f"level={level} is not one of the coverages this model was calibrated at.",
-                f"choose one of {', '.join(map(str, self.levels.tolist()))}.",
-            )
-        return int(found[0])
 
     def save(self, path: str | Path) -> None:
         """Write the summaries atomically; equal summaries give equal bytes."""
@@ -159,14 +129,16 @@ class CoefficientSummaries:
         """
         path = Path(path)
         arrays = read_arrays(path)
-        _check_format(arrays, path)
+        check_format(arrays, path, FORMAT, FORMAT_VERSION)
         missing = [field.name for field in fields(cls) if field.name not in arrays]
         if missing:
             raise InputError(
                 f"{path} lacks {len(missing)} array(s) of coefficient summaries: {first(missing)}.",
                 "the file is incomplete; train the model again.",
             )
-        values = {field.name: _plain(arrays[field.name], str(field.type)) for field in fields(cls)}
+        values = {
+            field.name: plain_field(arrays[field.name], str(field.type)) for field in fields(cls)
+        }
         made = cls(**values)
         made._check_shapes(path)
         return made
@@ -200,28 +172,6 @@ class CoefficientSummaries:
                 f"{path}: arrays that do not fit together: {first(wrong)}.",
                 "the file is damaged; train the model again.",
             )
-
-
-def _check_format(arrays: dict[str, npt.NDArray[Any]], path: Path) -> None:
-    for name in ("format", "format_version"):
-        if name not in arrays:
-            raise InputError(
-                f"{path} is no file of coefficient summaries: it has no {name!r}.",
-                "give the file that training wrote.",
-            )
-    found, version = str(arrays["format"]), str(arrays["format_version"])
-    if found != FORMAT or version != str(FORMAT_VERSION):
-        raise InputError(
-            f"{path} has format {found!r} version {version}; this program reads {FORMAT!r} version "
-            f"{FORMAT_VERSION}.",
-            "train the model again with this version of the program.",
-        )
-
-
-def _plain(array: npt.NDArray[Any], type_name: str) -> Any:
-    """A scalar field as str, float or int, everything else as the array it is."""
-    scalar = {"str": str, "float": float, "int": int}.get(type_name)
-    return array if scalar is None else scalar(array)
 
 
 def pack(symmetric: Floats) -> Floats:

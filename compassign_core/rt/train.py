@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
-from compassign_core.contracts.identifiers import group_keys
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
 from compassign_core.rt.conformal import Calibration, calibrate, t_quantiles, uncalibrated
 from compassign_core.rt.design import Design
@@ -22,6 +21,7 @@ from compassign_core.rt.folds import assign_folds
 from compassign_core.rt.ridge import Scalars, fit_groups
 from compassign_core.rt.rows import BLOCK_VALUES, Block, TrainingRows, read_training
 from compassign_core.rt.statistics import FoldStatistics, accumulate
+from compassign_core.rt.stored import seen_in_training, text_array
 from compassign_core.rt.summaries import CoefficientSummaries, pack
 
 Floats = npt.NDArray[np.float64]
@@ -88,19 +88,19 @@ def fit_rows(
         scale2=fitted.scale2,
         df=fitted.df,
         t_quantile=t_quantiles(fitted.df, calibration.levels),
-        feature_names=_text(design.names),
-        covariates=_text(design.columns),
-        indicators=_text(design.indicators),
-        dropped=_text(design.dropped),
+        feature_names=text_array(design.names),
+        covariates=text_array(design.columns),
+        indicators=text_array(design.indicators),
+        dropped=text_array(design.dropped),
         centre=design.centre,
         imputed=design.imputed,
         levels=calibration.levels,
         kappa=calibration.kappa,
         kappa_rows=calibration.rows,
         kappa_basis=calibration.basis,
-        support_bins=_text(SUPPORT_BINS),
+        support_bins=text_array(SUPPORT_BINS),
         calibration=calibration.state,
-        **_hierarchy(rows),
+        **seen_in_training(rows),
         lambda_slopes=scalars.lambda_slopes,
         noise_df0=scalars.df0,
         noise_scale0=float(np.sqrt(scalars.variance0)),
@@ -170,26 +170,6 @@ class _Fitted:
         )
 
 
-def _hierarchy(rows: TrainingRows) -> dict[str, npt.NDArray[np.int64]]:
-    """What was seen in training: pairs, species with supercategory, comps with chemistry."""
-    ids = rows.ids
-    species, species_at = np.unique(ids["species"], return_index=True)
-    comps, comps_at = np.unique(ids["comp_id"], return_index=True)
-    return {
-        "pairs": np.unique(group_keys(ids["species"], ids["comp_id"])),
-        "species": species,
-        "species_cluster": ids["species_cluster"][species_at],
-        "comps": comps,
-        "compound": ids["compound"][comps_at],
-        "compound_class": ids["compound_class"][comps_at],
-    }
-
-
 def _settings_json(settings: RidgeSettings, windows: WindowSettings) -> str:
     values = {"ridge": settings.model_dump(mode="json"), "windows": windows.model_dump(mode="json")}
     return json.dumps(values, sort_keys=True)
-
-
-def _text(names: tuple[str, ...]) -> npt.NDArray[np.str_]:
-    """Names as fixed-width unicode, also when there are none."""
-    return np.array(names, dtype=np.str_) if names else np.zeros(0, dtype="<U1")

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.catalogue import NOVELTY, SUPPORT_BINS
-from compassign_core.contracts.errors import InputError, SettingsError
-from compassign_core.contracts.identifiers import first, split_group_keys
+from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.identifiers import first
 from compassign_core.rt.archive import read_arrays, write_arrays
 from compassign_core.rt.hierarchy.stored import HierarchyPosterior
+from compassign_core.rt.stored import StoredGroups, check_format, plain_field
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,7 +29,7 @@ _POSTERIOR = "posterior."
 
 
 @dataclass(frozen=True, eq=False)
-class PoolingSummaries:
+class PoolingSummaries(StoredGroups):
     """A trained hierarchical ridge; scoring needs nothing else, and NumPy only.
 
     Attributes
@@ -97,40 +98,9 @@ class PoolingSummaries:
     posterior: HierarchyPosterior
 
     @property
-    def keys(self) -> Ints:
+    def keys(self) -> Ints:  # type: ignore[override]  # they are the posterior's
         """``(group_id << 32) + comp_id`` of the trained groups, sorted, ``(G,)``."""
         return self.posterior.keys
-
-    @property
-    def n_groups(self) -> int:
-        """How many groups were trained, G."""
-        return int(self.keys.size)
-
-    @property
-    def group_id(self) -> Ints:
-        """Group id of each trained group, ``(G,)``."""
-        return split_group_keys(self.keys)[0]
-
-    @property
-    def comp_id(self) -> Ints:
-        """Comp id of each trained group, ``(G,)``."""
-        return split_group_keys(self.keys)[1]
-
-    def level_index(self, level: float) -> int:
-        """Position of a nominal coverage among the stored ones.
-
-        Raises
-        ------
-        SettingsError
-            when the model stores no window of this level.
-        """
-        found = np.flatnonzero(np.isclose(self.levels, level, rtol=0, atol=1e-12))
-        if not found.size:
-            raise SettingsError(
-                f"level={level} is not one of the coverages this model was calibrated at.",
-                f"choose one of {', '.join(map(str, self.levels.tolist()))}.",
-            )
-        return int(found[0])
 
     def save(self, path: str | Path) -> None:
         """Write the summaries atomically; equal summaries give equal bytes."""
@@ -158,7 +128,7 @@ class PoolingSummaries:
         """
         path = Path(path)
         arrays = read_arrays(path)
-        _check_format(arrays, path)
+        check_format(arrays, path, FORMAT, FORMAT_VERSION)
         below = [_POSTERIOR + field.name for field in fields(HierarchyPosterior)]
         missing = [name for name in (*_own_fields(), *below) if name not in arrays]
         if missing:
@@ -168,12 +138,12 @@ class PoolingSummaries:
             )
         posterior = HierarchyPosterior(
             **{
-                field.name: _plain(arrays[_POSTERIOR + field.name], str(field.type))
+                field.name: plain_field(arrays[_POSTERIOR + field.name], str(field.type))
                 for field in fields(HierarchyPosterior)
             }
         )
         types = {field.name: str(field.type) for field in fields(cls)}
-        values = {name: _plain(arrays[name], types[name]) for name in _own_fields()}
+        values = {name: plain_field(arrays[name], types[name]) for name in _own_fields()}
         made = cls(**values, posterior=posterior)
         made._check_shapes(path)
         return made
@@ -221,19 +191,3 @@ class PoolingSummaries:
 
 def _own_fields() -> tuple[str, ...]:
     return tuple(f.name for f in fields(PoolingSummaries) if f.name != "posterior")
-
-
-def _check_format(arrays: dict[str, npt.NDArray[Any]], path: Path) -> None:
-    found, version = str(arrays.get("format", "")), str(arrays.get("format_version", ""))
-    if found != FORMAT or version != str(FORMAT_VERSION):
-        raise InputError(
-            f"{path} has format {found!r} version {version!r}; a hierarchical model is "
-            f"{FORMAT!r} version {FORMAT_VERSION}.",
-            "give the file that training wrote, or train again with this version of the program.",
-        )
-
-
-def _plain(array: npt.NDArray[Any], type_name: str) -> Any:
-    """A scalar field as str, float, int or bool, everything else as the array it is."""
-    scalar = {"str": str, "float": float, "int": int, "bool": bool}.get(type_name)
-    return array if scalar is None else scalar(array)

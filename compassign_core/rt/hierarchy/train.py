@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
-from compassign_core.contracts.identifiers import group_keys
 from compassign_core.contracts.settings.pooling import PoolingSettings
 from compassign_core.contracts.settings.rt import STORED_LEVELS, WindowSettings
 from compassign_core.rt.conformal import t_quantiles
@@ -27,6 +26,7 @@ from compassign_core.rt.hierarchy.spectra import decompose
 from compassign_core.rt.hierarchy.stored import HierarchyPosterior
 from compassign_core.rt.hierarchy.tree import Embeddings, Hierarchy
 from compassign_core.rt.rows import BLOCK_VALUES, TrainingRows, read_training
+from compassign_core.rt.stored import seen_in_training, text_array
 
 Floats = npt.NDArray[np.float64]
 
@@ -132,19 +132,19 @@ def _summaries(
     measured = trained.basis.any() or calibration.basis.any()
     return PoolingSummaries(
         **values,
-        **_seen(rows),
+        **seen_in_training(rows),
         n_train=rows.count.astype(np.int64),
-        feature_names=_text(design.names),
-        covariates=_text(design.columns),
-        indicators=_text(design.indicators),
-        dropped=_text(design.dropped),
+        feature_names=text_array(design.names),
+        covariates=text_array(design.columns),
+        indicators=text_array(design.indicators),
+        dropped=text_array(design.dropped),
         centre=design.centre,
         imputed=design.imputed,
         levels=levels,
         kappa=trained.kappa,
         kappa_rows=trained.rows,
         kappa_basis=trained.basis,
-        support_bins=_text(SUPPORT_BINS),
+        support_bins=text_array(SUPPORT_BINS),
         novelty_kappa=calibration.kappa,
         novelty_rows=calibration.rows,
         novelty_basis=calibration.basis,
@@ -152,7 +152,7 @@ def _summaries(
         t_quantile=t_quantiles(posterior.noise_df, levels),
         df_grid=_DF_GRID,
         df_quantile=t_quantiles(_DF_GRID, levels),
-        scale_names=_text(fitted.scales.names),
+        scale_names=text_array(fitted.scales.names),
         scales=np.exp(fitted.mode.phi),
         noise_scale2=np.array(prior.scales),
         noise_df=np.array(prior.dfs),
@@ -164,29 +164,9 @@ def _summaries(
     )
 
 
-def _seen(rows: TrainingRows) -> dict[str, Any]:
-    """What was seen in training: pairs, species with supercategory, comps with chemistry."""
-    ids = rows.ids
-    species, species_at = np.unique(ids["species"], return_index=True)
-    comps, comps_at = np.unique(ids["comp_id"], return_index=True)
-    return {
-        "pairs": np.unique(group_keys(ids["species"], ids["comp_id"])),
-        "species": species,
-        "species_cluster": ids["species_cluster"][species_at],
-        "comps": comps,
-        "compound": ids["compound"][comps_at],
-        "compound_class": ids["compound_class"][comps_at],
-    }
-
-
 def _settings_json(settings: PoolingSettings, windows: WindowSettings) -> str:
     values = {
         "pooling": settings.model_dump(mode="json"),
         "windows": windows.model_dump(mode="json"),
     }
     return json.dumps(values, sort_keys=True)
-
-
-def _text(names: tuple[str, ...]) -> npt.NDArray[np.str_]:
-    """Names as fixed-width unicode, also when there are none."""
-    return np.array(names, dtype=np.str_) if names else np.zeros(0, dtype="<U1")

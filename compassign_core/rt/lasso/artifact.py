@@ -23,6 +23,7 @@ from compassign_core.contracts.settings.lasso import ProductionWindowSettings
 from compassign_core.contracts.settings.rt import LEARNED_DF0_BOUNDS, SCALE_LEVEL
 from compassign_core.rt.conformal import BASES, t_quantiles
 from compassign_core.rt.design import Design
+from compassign_core.rt.stored import text_array
 from compassign_core.rt.summaries import CoefficientSummaries
 
 Floats = npt.NDArray[np.float64]
@@ -79,17 +80,17 @@ def plain_summaries(
         scale2=(half_width / quantile[0]) ** 2,
         df=df,
         t_quantile=quantile,
-        feature_names=_text(design.names),
-        covariates=_text(design.columns),
-        indicators=_text(design.indicators),
-        dropped=_text(design.dropped),
+        feature_names=text_array(design.names),
+        covariates=text_array(design.columns),
+        indicators=text_array(design.indicators),
+        dropped=text_array(design.dropped),
         centre=design.centre,
         imputed=design.imputed,
         levels=levels,
         kappa=np.ones((1, bins)),
         kappa_rows=np.zeros(bins, dtype=np.int64),
         kappa_basis=np.full((1, bins), BASES.index("none"), dtype=np.int8),
-        support_bins=_text(SUPPORT_BINS),
+        support_bins=text_array(SUPPORT_BINS),
         calibration=CALIBRATION,
         **hierarchy,
         lambda_slopes=np.nan,
@@ -98,8 +99,3 @@ def plain_summaries(
         log_evidence=np.nan,
         constant_groups=constant_groups,
     )
-
-
-def _text(names: tuple[str, ...]) -> npt.NDArray[np.str_]:
-    """Names as fixed-width unicode, also when there are none."""
-    return np.array(names, dtype=np.str_) if names else np.zeros(0, dtype="<U1")

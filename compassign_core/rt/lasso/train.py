@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from compassign_core.contracts.identifiers import group_keys
 from compassign_core.contracts.settings.lasso import LassoSettings
 from compassign_core.contracts.settings.rt import RidgeSettings
 from compassign_core.rt.design import Design
@@ -21,6 +20,7 @@ from compassign_core.rt.folds import assign_folds
 from compassign_core.rt.lasso.artifact import half_widths, plain_summaries
 from compassign_core.rt.lasso.group import GroupFit, fit_group
 from compassign_core.rt.rows import TrainingRows, read_training
+from compassign_core.rt.stored import seen_in_training
 from compassign_core.rt.summaries import CoefficientSummaries
 
 Floats = npt.NDArray[np.float64]
@@ -73,7 +73,7 @@ def fit_rows(
         beta_mean=np.stack([fit.coefficients for fit in fits]),
         half_width=half_widths(settings.base_window_sds * sd, settings),
         design=design,
-        hierarchy=_hierarchy(rows),
+        hierarchy=seen_in_training(rows),
         constant_groups=int(np.sum(constant)),
     )
 
@@ -97,18 +97,3 @@ def fit_groups(rows: TrainingRows, settings: LassoSettings) -> list[GroupFit]:
 def _residual_sd(held_out: Floats) -> float:
     """Standard deviation about their mean of held-out residuals; 0 where fewer than two."""
     return float(held_out.std(ddof=1)) if held_out.size > 1 else 0.0
-
-
-def _hierarchy(rows: TrainingRows) -> dict[str, Ints]:
-    """What was seen in training: pairs, species with supercategory, comps with chemistry."""
-    ids = rows.ids
-    species, species_at = np.unique(ids["species"], return_index=True)
-    comps, comps_at = np.unique(ids["comp_id"], return_index=True)
-    return {
-        "pairs": np.unique(group_keys(ids["species"], ids["comp_id"])),
-        "species": species,
-        "species_cluster": ids["species_cluster"][species_at],
-        "comps": comps,
-        "compound": ids["compound"][comps_at],
-        "compound_class": ids["compound_class"][comps_at],
-    }
