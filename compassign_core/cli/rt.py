@@ -98,6 +98,20 @@ def _check_value(option: str, value: str, table: TableContract, column: str) -> 
         )
 
 
+def _show_stored(
+    table: str, places: Sequence[Partition], wanted: dict[str, str], columns: Sequence[str]
+) -> None:
+    """Print the rows of a stored table that have the wanted values, library and cap first."""
+    lake = current_project().lake
+    rows = [
+        [place.lib, place.cap, *(_rounded(row[name]) for name in columns)]
+        for place in places
+        for row in lake.arrow(table, place).to_pylist()
+        if all(row[name] == value for name, value in wanted.items())
+    ]
+    show(("lib", "cap", *columns), rows)
+
+
 @app.command()
 def train(
     libs: Libs,
@@ -131,12 +145,8 @@ def evaluate(
         "model", "level", "n_rows", "n_unscored", "rmse", "mae", "crps", "cov50", "cov95",
         "cov95_low", "cov95_high", "width95", "width95_median",
     )  # fmt: skip
-    rows = []
-    for place in _bring(["rt_evaluation"], libs, cap, force):
-        table = current_project().lake.arrow("rt_evaluation", place)
-        for row in table.filter(pc.equal(table["slice"], by)).to_pylist():
-            rows.append([place.lib, place.cap, *(_rounded(row[name]) for name in columns)])
-    show(("lib", "cap", *columns), rows)
+    places = _bring(["rt_evaluation"], libs, cap, force)
+    _show_stored("rt_evaluation", places, {"slice": by}, columns)
 
 
 @app.command()
@@ -156,13 +166,8 @@ def compare(
         "model", "baseline", "level", "n_rows", "n_units", "baseline_value", "model_value",
         "difference", "low", "high",
     )  # fmt: skip
-    rows = []
-    for place in _bring(["rt_comparison"], libs, cap, force):
-        table = current_project().lake.arrow("rt_comparison", place)
-        wanted = pc.and_(pc.equal(table["slice"], by), pc.equal(table["metric"], metric))
-        for row in table.filter(wanted).to_pylist():
-            rows.append([place.lib, place.cap, *(_rounded(row[name]) for name in columns)])
-    show(("lib", "cap", *columns), rows)
+    places = _bring(["rt_comparison"], libs, cap, force)
+    _show_stored("rt_comparison", places, {"slice": by, "metric": metric}, columns)
 
 
 @app.command()

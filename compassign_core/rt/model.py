@@ -27,8 +27,8 @@ def load_model(path: str | Path) -> Model:
     """Read a model file of any family; raises what the family's own `load` raises."""
     arrays = read_arrays(Path(path))
     if str(arrays.get("format", "")) == pooling.FORMAT:
-        return pooling.PoolingSummaries.load(path)
-    return CoefficientSummaries.load(path)
+        return pooling.PoolingSummaries.from_arrays(arrays, Path(path))
+    return CoefficientSummaries.from_arrays(arrays, Path(path))
 
 
 def score(model: Model, ids: Mapping[str, Ints], raw: npt.NDArray[np.float64]) -> Scores:

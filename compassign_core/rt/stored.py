@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.identifiers import group_keys, split_group_keys
+from compassign_core.rt.archive import read_arrays, write_arrays
 from compassign_core.rt.rows import TrainingRows
 
 Ints = npt.NDArray[np.int64]
@@ -20,6 +21,25 @@ class StoredGroups:
 
     keys: Ints
     levels: npt.NDArray[np.float64]
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], path: Path) -> Self:
+        """The model from the arrays read from `path`; a family supplies it."""
+        raise TypeError(f"{cls.__name__} is no family of models")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a trained model, without ever unpickling.
+
+        Raises
+        ------
+        MissingArtifactError
+            when there is no such file.
+        InputError
+            when the file is no `.npz`, has another format or version, lacks a key, or its arrays
+            do not fit together.
+        """
+        return cls.from_arrays(read_arrays(Path(path)), Path(path))
 
     @property
     def n_groups(self) -> int:
@@ -71,6 +91,14 @@ def seen_in_training(rows: TrainingRows) -> dict[str, Any]:
 def text_array(names: tuple[str, ...]) -> npt.NDArray[np.str_]:
     """Names as fixed-width unicode, also when there are none."""
     return np.array(names, dtype=np.str_) if names else np.zeros(0, dtype="<U1")
+
+
+def write_model(
+    path: str | Path, name: str, version: int, arrays: dict[str, npt.NDArray[Any]]
+) -> None:
+    """Write a model's arrays behind its format and version, atomically and deterministically."""
+    head = {"format": np.array(name), "format_version": np.array(version, dtype=np.int64)}
+    write_arrays(Path(path), {**head, **arrays})
 
 
 def check_format(arrays: dict[str, npt.NDArray[Any]], path: Path, name: str, version: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,7 @@ import numpy.typing as npt
 from compassign_core.contracts.catalogue import SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
-from compassign_core.rt.archive import read_arrays, write_arrays
-from compassign_core.rt.stored import StoredGroups, check_format, plain_field
+from compassign_core.rt.stored import StoredGroups, check_format, plain_field, write_model
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -107,28 +106,12 @@ class CoefficientSummaries(StoredGroups):
 
     def save(self, path: str | Path) -> None:
         """Write the summaries atomically; equal summaries give equal bytes."""
-        arrays = {
-            "format": np.array(FORMAT),
-            "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
-        }
-        for field in fields(self):
-            arrays[field.name] = np.asarray(getattr(self, field.name))
-        write_arrays(Path(path), arrays)
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        write_model(path, FORMAT, FORMAT_VERSION, arrays)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read summaries, without ever unpickling.
-
-        Raises
-        ------
-        MissingArtifactError
-            when there is no such file.
-        InputError
-            when the file is no `.npz`, has another format or version, lacks a key, or its arrays
-            do not fit together.
-        """
-        path = Path(path)
-        arrays = read_arrays(path)
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], path: Path) -> Self:
+        """The summaries from the arrays read from `path`; see `load` for what is refused."""
         check_format(arrays, path, FORMAT, FORMAT_VERSION)
         missing = [field.name for field in fields(cls) if field.name not in arrays]
         if missing:

@@ -15,9 +15,8 @@ import numpy.typing as npt
 from compassign_core.contracts.catalogue import NOVELTY, SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
-from compassign_core.rt.archive import read_arrays, write_arrays
 from compassign_core.rt.hierarchy.stored import HierarchyPosterior
-from compassign_core.rt.stored import StoredGroups, check_format, plain_field
+from compassign_core.rt.stored import StoredGroups, check_format, plain_field, write_model
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -104,30 +103,14 @@ class PoolingSummaries(StoredGroups):
 
     def save(self, path: str | Path) -> None:
         """Write the summaries atomically; equal summaries give equal bytes."""
-        arrays = {
-            "format": np.array(FORMAT),
-            "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
-        }
-        for name in _own_fields():
-            arrays[name] = np.asarray(getattr(self, name))
+        arrays = {name: np.asarray(getattr(self, name)) for name in _own_fields()}
         for field in fields(HierarchyPosterior):
             arrays[_POSTERIOR + field.name] = np.asarray(getattr(self.posterior, field.name))
-        write_arrays(Path(path), arrays)
+        write_model(path, FORMAT, FORMAT_VERSION, arrays)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read summaries, without ever unpickling.
-
-        Raises
-        ------
-        MissingArtifactError
-            when there is no such file.
-        InputError
-            when the file is no `.npz`, has another format or version, lacks a key, or its arrays
-            do not fit together.
-        """
-        path = Path(path)
-        arrays = read_arrays(path)
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], path: Path) -> Self:
+        """The summaries from the arrays read from `path`; see `load` for what is refused."""
         check_format(arrays, path, FORMAT, FORMAT_VERSION)
         below = [_POSTERIOR + field.name for field in fields(HierarchyPosterior)]
         missing = [name for name in (*_own_fields(), *below) if name not in arrays]
