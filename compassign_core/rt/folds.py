@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,17 +30,39 @@ def _stir(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Which fold each unit is in.
+
+    Attributes
+    ----------
+    hashes : hashes of the distinct units, sorted, ``(U,)``; a unit's place, dealt round, is its
+        fold. Units are told apart by their 64-bit hash.
+    seed : key of the hash.
+    used : number of folds, never more than units.
+    """
+
+    hashes: npt.NDArray[np.uint64]
+    seed: int
+    used: int
+
+    @classmethod
+    def deal(cls, units: npt.NDArray[np.int64], folds: int, seed: int) -> Self:
+        """Deal the distinct units among ids ``(n, k)`` round, in the order of their hash.
+
+        Folds hold equally many units (within one) and depend on the set of units only.
+        """
+        hashes = np.unique(keyed_hash(units, seed))
+        return cls(hashes, seed, min(folds, hashes.size))
+
+    def of(self, units: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Fold of each of the units dealt, by its ids ``(n, k)``, ``(n,)``."""
+        return np.searchsorted(self.hashes, keyed_hash(units, self.seed)) % self.used
+
+
 def assign_folds(
     units: npt.NDArray[np.int64], folds: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Fold of each row, by the unit whose ids ``(n, k)`` it carries, and the number of folds.
-
-    The distinct units are dealt round in the order of their hash, so folds hold equally many
-    units (within one) and depend on the set of units only. There are never more folds than units.
-    """
-    unique, inverse = np.unique(units, axis=0, return_inverse=True)
-    used = min(folds, unique.shape[0])
-    order = np.argsort(keyed_hash(unique, seed), kind="stable")
-    fold = np.empty(unique.shape[0], dtype=np.int64)
-    fold[order] = np.arange(unique.shape[0]) % used
-    return fold[inverse.reshape(-1)], used
+    """Fold of each row, by the unit whose ids ``(n, k)`` it carries, and the number of folds."""
+    dealt = Folds.deal(units, folds, seed)
+    return dealt.of(units), dealt.used

@@ -1,24 +1,20 @@
-"""Training rows in memory, ordered by group, and their blocks of padded groups.
+"""Rows of whole groups, in memory: their blocks of padded groups, and what was seen in them.
 
-The capped table is smaller than the sufficient statistics made of it (P² numbers a group), so the
-rows are what is held; statistics exist for one block of groups at a time.
+Rows are what is held, or read in chunks; statistics exist for one block of groups at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, Self
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from compassign_core.contracts.catalogue import RT_TABLE
-from compassign_core.contracts.errors import InputError
-from compassign_core.contracts.identifiers import RUN_KEY, first, group_keys
-from compassign_core.contracts.settings.rt import RidgeSettings
-from compassign_core.rt.design import Design, choose_columns, fit_design
-from compassign_core.rt.source import Source, column_array
+from compassign_core.contracts.identifiers import RUN_KEY
+from compassign_core.rt.seen import Seen, see
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,7 +22,8 @@ Ints = npt.NDArray[np.int64]
 BLOCK_VALUES = 1 << 22
 """Numbers in the largest array of one block (32 MiB); bounds memory, never changes a result."""
 
-_IDS = tuple(column.name for column in RT_TABLE.columns if column.type == "BIGINT")
+CHUNK_VALUES = 1 << 22
+"""Feature values of one chunk of rows (32 MiB), or those of the largest group; likewise."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,42 @@ class Block:
     present: npt.NDArray[np.bool_]
     x: Floats
     y: Floats
+
+
+class GroupedRows(Protocol):
+    """N rows of G groups, to be gone over chunk by chunk.
+
+    Attributes
+    ----------
+    keys : sorted group keys, ``(G,)``.
+    count : rows of each group, ``(G,)``.
+    n_features : P.
+    """
+
+    @property
+    def keys(self) -> Ints: ...  # noqa: D102
+    @property
+    def count(self) -> Ints: ...  # noqa: D102
+    @property
+    def n_features(self) -> int: ...  # noqa: D102
+
+    def chunks(self) -> Iterator[TrainingRows]:
+        """All rows in the order of the keys, some whole groups at a time."""
+
+
+class TrainingData(GroupedRows, Protocol):
+    """All rows to train on.
+
+    Attributes
+    ----------
+    mean_y : mean retention time of each group, ``(G,)``.
+    seen : ids that stand in the rows.
+    """
+
+    @property
+    def mean_y(self) -> Floats: ...  # noqa: D102
+    @property
+    def seen(self) -> Seen: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -68,10 +101,59 @@ class TrainingRows:
     start: Ints
     count: Ints
 
+    @classmethod
+    def of(cls, ids: dict[str, Ints], y: Floats, x: Floats, key_of_row: Ints) -> Self:
+        """Rows that are in the order of their keys ``(N,)``."""
+        start = np.flatnonzero(np.diff(key_of_row, prepend=-1))
+        count = np.diff(start, append=key_of_row.size)
+        return cls(ids, y, x, key_of_row[start], start, count)
+
+    @property
+    def n_features(self) -> int:
+        """P."""
+        return int(self.x.shape[1])
+
+    @cached_property
+    def mean_y(self) -> Floats:
+        """Mean retention time of each group, ``(G,)``; equal times give that time."""
+        first = self.y[self.start]
+        away = self.y - np.repeat(first, self.count)
+        return np.asarray(first + np.add.reduceat(away, self.start) / self.count)
+
+    @cached_property
+    def seen(self) -> Seen:
+        """Ids that stand in the rows."""
+        return see(self.ids)
+
     def runs(self, unit: str) -> Ints:
         """Ids that a fold keeps together: the run ``(N, 3)``, or the sample set ``(N, 1)``."""
         names = RUN_KEY if unit == "run" else RUN_KEY[:1]
         return np.column_stack([self.ids[name] for name in names])
+
+    def chunks(self, values: int = CHUNK_VALUES) -> Iterator[TrainingRows]:
+        """Whole groups with about `values` features at a time, as views."""
+        rows = max(1, values // max(1, self.n_features))
+        last = self.start + self.count
+        begin = 0
+        while begin < self.keys.size:
+            end = int(np.searchsorted(last, self.start[begin] + rows, side="right"))
+            end = max(end, begin + 1)
+            yield self._groups(begin, end)
+            begin = end
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> TrainingRows:
+        """The rows marked in `kept` ``(N,)``; groups left without rows are gone."""
+        count = np.add.reduceat(kept, self.start, dtype=np.int64)
+        some = count > 0
+        count = count[some]
+        return TrainingRows(
+            {name: ids[kept] for name, ids in self.ids.items()},
+            self.y[kept],
+            self.x[kept],
+            self.keys[some],
+            np.cumsum(count) - count,
+            count,
+        )
 
     def blocks(self, folds: int = 1, values: int = BLOCK_VALUES) -> Iterator[Block]:
         """All groups, in blocks of like size.
@@ -89,71 +171,26 @@ class TrainingRows:
             for begin in range(0, members.size, step):
                 yield self._block(members[begin : begin + step], m)
 
+    def _groups(self, begin: int, end: int) -> TrainingRows:
+        if begin == 0 and end == self.keys.size:
+            return self
+        origin = int(self.start[begin])
+        part = slice(origin, int(self.start[end - 1] + self.count[end - 1]))
+        groups = slice(begin, end)
+        return replace(
+            self,
+            ids={name: ids[part] for name, ids in self.ids.items()},
+            y=self.y[part],
+            x=self.x[part],
+            keys=self.keys[groups],
+            start=self.start[groups] - origin,
+            count=self.count[groups],
+        )
+
     def _block(self, groups: Ints, m: int) -> Block:
         place = np.arange(m)
         present = place < self.count[groups, None]
         rows = np.where(present, self.start[groups, None] + place, 0)
-        x = np.where(present[:, :, None], self.x[rows], 0.0)
-        return Block(groups, rows, present, x, np.where(present, self.y[rows], 0.0))
-
-
-def read_training(
-    source: str, settings: RidgeSettings, connection: duckdb.DuckDBPyConnection
-) -> tuple[TrainingRows, Design]:
-    """Read and check the RT table, learn the design, order the rows.
-
-    Raises
-    ------
-    InputError
-        when columns are missing, the table is empty, an id is not a whole number, a retention
-        time is not positive and finite, a covariate is infinite, or an id has two parents.
-    """
-    table = Source.open(connection, source)
-    table.require(RT_TABLE.names(), "training")
-    columns = choose_columns(table.types, settings.covariates, table.name)
-    table.check_ids(_IDS)
-    table.check_times("rt")
-    table.check_reals(columns)
-    order = (settings.group_col, "comp_id", *RUN_KEY, "species", "rt")
-    batches = list(table.batches(_IDS, ("rt", *columns), order))
-    n_rows = sum(batch.num_rows for batch in batches)
-    if n_rows == 0:
-        raise InputError(
-            f"{table.name} has no rows to train on.",
-            "check the split and the cap of this library: nothing was left in the training fold.",
-        )
-    ids = {name: np.concatenate([column_array(b, name) for b in batches]) for name in _IDS}
-    y = np.concatenate([column_array(batch, "rt") for batch in batches])
-    raw = np.empty((n_rows, len(columns)))
-    for j, name in enumerate(columns):
-        raw[:, j] = np.concatenate([column_array(batch, name) for batch in batches])
-    design = fit_design(columns, raw, settings.missing_indicator)
-    raw = raw[:, [columns.index(name) for name in design.columns]]
-    _check_parents(ids, table.name)
-    try:
-        keys = group_keys(ids[settings.group_col], ids["comp_id"])
-        group_keys(ids["species"], ids["comp_id"])
-    except ValueError as error:
-        raise InputError(
-            f"{table.name} holds an id that has no group key: {error}.",
-            "ids are counted from zero; take them from the species mapping of the library.",
-        ) from error
-    unique, start, count = np.unique(keys, return_index=True, return_counts=True)
-    return TrainingRows(ids, y, design.matrix(raw), unique, start, count), design
-
-
-def _check_parents(ids: dict[str, Ints], source: str) -> None:
-    """Refuse a species with two supercategories and a comp with two chemicals or classes."""
-    for child, parents in (
-        ("species", ("species_cluster",)),
-        ("comp_id", ("compound", "compound_class")),
-    ):
-        nested = np.unique(np.column_stack([ids[child], *(ids[p] for p in parents)]), axis=0)
-        values, counts = np.unique(nested[:, 0], return_counts=True)
-        torn = values[counts > 1]
-        if torn.size:
-            raise InputError(
-                f"{source}: {torn.size} value(s) of {child} have more than one "
-                f"({', '.join(parents)}): {first(torn.tolist())}.",
-                f"correct the mapping so that each {child} has exactly one.",
-            )
+        x, y = self.x[rows], self.y[rows]
+        x[~present], y[~present] = 0.0, 0.0
+        return Block(groups, rows, present, x, y)

@@ -76,7 +76,7 @@ class Source:
     def check_ids(self, columns: Sequence[str]) -> None:
         """Raise `InputError` unless every value of `columns` is a whole number."""
         self._refuse(
-            {column: f"{self._whole(column)} IS NULL" for column in columns},
+            {column: f"{self.whole(column)} IS NULL" for column in columns},
             "empty or not whole numbers",
             "ids are whole numbers and may not be left out; correct or remove these rows.",
         )
@@ -113,12 +113,16 @@ class Source:
 
         Without `order_by` the rows come in the order of the source.
         """
-        items = [f"{self._whole(column)} AS {quote_name(column)}" for column in ids]
+        yield from self.connection.sql(self.select(ids, reals, order_by)).to_arrow_reader(rows)
+
+    def select(self, ids: Sequence[str], reals: Sequence[str], order_by: Sequence[str] = ()) -> str:
+        """The query of `batches`."""
+        items = [f"{self.whole(column)} AS {quote_name(column)}" for column in ids]
         items += [f"{self._real(column)} AS {quote_name(column)}" for column in reals]
         query = f"SELECT {', '.join(items)} FROM {self.sql}"
         if order_by:
             query += " ORDER BY " + ", ".join(str(1 + [*ids, *reals].index(c)) for c in order_by)
-        yield from self.connection.sql(query).to_arrow_reader(rows)
+        return query
 
     def _refuse(self, conditions: dict[str, str], what: str, advice: str) -> None:
         if not conditions:
@@ -148,7 +152,7 @@ class Source:
             return f"CAST({quoted} AS DOUBLE)"
         return "CAST(NULL AS DOUBLE)"  # dates, booleans, lists: no number at all
 
-    def _whole(self, column: str) -> str:
+    def whole(self, column: str) -> str:
         """SQL of the column as BIGINT, null where it is no whole number."""
         if self.types[column] in _WHOLE:
             return f"TRY_CAST({quote_name(column)} AS BIGINT)"

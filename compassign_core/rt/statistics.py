@@ -67,14 +67,15 @@ class FoldStatistics:
         return self._joined(weight)
 
     def _joined(self, weight: Floats) -> CentredStatistics:
-        n = self.n @ weight
+        # sums and not products with a vector, whose last bits depend on the number of groups
+        n = (self.n * weight).sum(axis=1)
         share = np.divide(1.0, n, out=np.zeros_like(n), where=n > 0)
         shift_x = np.einsum("gkp,k->gp", self.sum_x, weight) * share[:, None]
-        shift_y = (self.sum_y @ weight) * share
+        shift_y = (self.sum_y * weight).sum(axis=1) * share
         xx = np.einsum("gkpq,k->gpq", self.xx, weight)
         xx -= n[:, None, None] * shift_x[:, :, None] * shift_x[:, None, :]
         xy = np.einsum("gkp,k->gp", self.xy, weight) - (n * shift_y)[:, None] * shift_x
-        yy = np.maximum(self.yy @ weight - n * shift_y**2, 0.0)
+        yy = np.maximum((self.yy * weight).sum(axis=1) - n * shift_y**2, 0.0)
         some = n > 0
         mean_x = np.where(some[:, None], self.origin_x + shift_x, 0.0)
         return CentredStatistics(

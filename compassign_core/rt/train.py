@@ -1,30 +1,39 @@
 """Training: RT table to coefficient summaries, in two passes over blocks of groups.
 
 The first pass decomposes every group for the evidence, from which the shared scalars are learned;
-the second fits all groups, and once more for every fold of runs left out, for the windows.
+the second fits all groups, and once more for every fold of runs left out, for the windows. What is
+kept of a pass is by group, or capped (`left_out`); rows come chunk by chunk.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
+from compassign_core.contracts.settings.limits import TrainingLimits
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
-from compassign_core.rt.conformal import Calibration, calibrate, t_quantiles, uncalibrated
+from compassign_core.rt.conformal import Calibration, calibrate, uncalibrated
+from compassign_core.rt.convergence import diagnostics_of
 from compassign_core.rt.design import Design
+from compassign_core.rt.design_arrays import design_arrays
 from compassign_core.rt.evidence import Spectra, learn_scalars, log_evidence
-from compassign_core.rt.folds import assign_folds
+from compassign_core.rt.folds import Folds
+from compassign_core.rt.left_out import sampled_rows, sampled_share
 from compassign_core.rt.ridge import Scalars, fit_groups
-from compassign_core.rt.rows import BLOCK_VALUES, Block, TrainingRows, read_training
+from compassign_core.rt.rows import BLOCK_VALUES, Block, GroupedRows, TrainingData, TrainingRows
 from compassign_core.rt.statistics import FoldStatistics, accumulate
-from compassign_core.rt.stored import seen_in_training, text_array
+from compassign_core.rt.stored import text_array
 from compassign_core.rt.summaries import CoefficientSummaries, pack
+from compassign_core.rt.table import open_training
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def train_ridge(
@@ -35,6 +44,7 @@ def train_ridge(
     *,
     model: str,
     fingerprint: str,
+    limits: TrainingLimits | None = None,
 ) -> CoefficientSummaries:
     """Train one Bayesian ridge per group of the RT table `source`.
 
@@ -44,6 +54,7 @@ def train_ridge(
     settings, windows : what to fit, and how to calibrate its windows.
     model : name that goes into the `model` column of tables made with it.
     fingerprint : identifies the training data in the artifact.
+    limits : train on a part of the table only.
 
     Raises
     ------
@@ -51,12 +62,15 @@ def train_ridge(
         when the table is empty, lacks columns, holds unusable values, has no covariates although
         they were asked for, or leaves the noise without a single degree of freedom.
     """
-    rows, design = read_training(source, settings, connection)
-    return fit_rows(rows, design, settings, windows, model=model, fingerprint=fingerprint)
+    with open_training(source, settings, connection, limits=limits) as table:
+        return fit_rows(
+            table.data, table.design, settings, windows,
+            model=model, fingerprint=fingerprint, left_out=table.left_out,
+        )  # fmt: skip
 
 
 def fit_rows(
-    rows: TrainingRows,
+    data: TrainingData,
     design: Design,
     settings: RidgeSettings,
     windows: WindowSettings,
@@ -64,112 +78,123 @@ def fit_rows(
     model: str,
     fingerprint: str,
     block_values: int = BLOCK_VALUES,
+    left_out: dict[str, int] | None = None,
 ) -> CoefficientSummaries:
-    """Train on rows in memory; `block_values` bounds memory and changes no bit of the result."""
-    spectra = _decompose(rows, block_values)
+    """Train on rows; `block_values` bounds memory and changes no bit of the result.
+
+    `left_out` is written beside the settings: what limits kept from training.
+    """
+    spectra = _decompose(data, block_values)
     scalars = learn_scalars(spectra, settings)
-    fold, folds = assign_folds(rows.runs(windows.fold_unit), windows.folds, windows.seed)
-    fitted = _Fitted(rows)
-    for block in rows.blocks(folds, block_values):
-        statistics = accumulate(block, fold, folds)
-        fitted.add_groups(block, statistics, scalars)
-        if folds > 1:
-            fitted.add_left_out(block, statistics, scalars, fold)
+    dealt = Folds.deal(data.seen.units(windows.fold_unit), windows.folds, windows.seed)
+    fitted = _Fitted(data, sampled_share(int(data.count.sum())))
+    for first, rows in _placed(data):
+        fold = dealt.of(rows.runs(windows.fold_unit))
+        scored_fold = np.where(sampled_rows(rows, fitted.share), fold, -1)
+        for block in rows.blocks(dealt.used, block_values):
+            statistics = accumulate(block, fold, dealt.used)
+            fitted.add_groups(first + block.groups, statistics, scalars)
+            if dealt.used > 1:
+                fitted.add_left_out(block, statistics, scalars, scored_fold)
     calibration = fitted.calibration(windows)
     return CoefficientSummaries(
         model=model,
         group_col=settings.group_col,
-        settings=_settings_json(settings, windows),
+        settings=_settings_json(settings, windows, left_out or {}),
         fingerprint=fingerprint,
-        keys=rows.keys,
-        n_train=rows.count.astype(np.int64),
+        keys=data.keys,
+        n_train=data.count.astype(np.int64),
         beta_mean=fitted.beta_mean,
         beta_cov_packed=fitted.beta_cov_packed,
         scale2=fitted.scale2,
         df=fitted.df,
-        t_quantile=t_quantiles(fitted.df, calibration.levels),
-        feature_names=text_array(design.names),
-        covariates=text_array(design.columns),
-        indicators=text_array(design.indicators),
-        dropped=text_array(design.dropped),
-        centre=design.centre,
-        imputed=design.imputed,
+        **design_arrays(design),
         levels=calibration.levels,
         kappa=calibration.kappa,
         kappa_rows=calibration.rows,
         kappa_basis=calibration.basis,
         support_bins=text_array(SUPPORT_BINS),
         calibration=calibration.state,
-        **seen_in_training(rows),
+        **data.seen.arrays(),
         lambda_slopes=scalars.lambda_slopes,
         noise_df0=scalars.df0,
         noise_scale0=float(np.sqrt(scalars.variance0)),
         log_evidence=log_evidence(spectra, scalars),
         constant_groups=int(spectra.constant.sum()),
+        diagnostics=json.dumps(diagnostics_of(spectra, scalars, settings), sort_keys=True),
     )
 
 
-def _decompose(rows: TrainingRows, block_values: int) -> Spectra:
+def _placed(data: GroupedRows) -> Iterator[tuple[int, TrainingRows]]:
+    """Chunks, each behind the place of its first group among all groups."""
+    first = 0
+    for rows in data.chunks():
+        yield first, rows
+        first += rows.keys.size
+
+
+def _decompose(data: GroupedRows, block_values: int) -> Spectra:
     """Spectra of all groups, in the order of the keys."""
     groups, parts = [], []
-    for block in rows.blocks(1, block_values):
-        groups.append(block.groups)
-        parts.append(Spectra.of(accumulate(block).total()))
+    for first, rows in _placed(data):
+        for block in rows.blocks(1, block_values):
+            groups.append(first + block.groups)
+            parts.append(Spectra.of(accumulate(block).total()))
     return Spectra.joined(parts).take(np.argsort(np.concatenate(groups), kind="stable"))
 
 
 class _Fitted:
-    """What the second pass collects: G groups' posteriors, N rows' left-out residuals."""
+    """What the second pass collects: G groups' posteriors, left-out rows' residuals."""
 
-    def __init__(self, rows: TrainingRows) -> None:
-        n_groups, n_rows, size = rows.keys.size, rows.y.size, rows.x.shape[1] + 1
+    def __init__(self, data: GroupedRows, share: float) -> None:
+        n_groups, size = data.keys.size, data.n_features + 1
+        self.share = share
         self.beta_mean = np.empty((n_groups, size))
         self.beta_cov_packed = np.empty((n_groups, size * (size + 1) // 2))
         self.scale2 = np.empty(n_groups)
         self.df = np.empty(n_groups)
-        self.residual = np.full(n_rows, np.nan)
-        self.left_out_scale = np.full(n_rows, np.nan)
-        self.left_out_df = np.full(n_rows, np.nan)
-        self.left_out_support = np.zeros(n_rows)
+        self.left_out: list[tuple[Floats, Floats, Floats, Floats]] = []
 
-    def add_groups(self, block: Block, statistics: FoldStatistics, scalars: Scalars) -> None:
+    def add_groups(self, groups: Ints, statistics: FoldStatistics, scalars: Scalars) -> None:
         fit = fit_groups(statistics.total(), scalars)
-        self.beta_mean[block.groups] = fit.coefficients()
-        self.beta_cov_packed[block.groups] = pack(fit.covariance())
-        self.scale2[block.groups] = fit.scale2
-        self.df[block.groups] = fit.df
+        self.beta_mean[groups] = fit.coefficients()
+        self.beta_cov_packed[groups] = pack(fit.covariance())
+        self.scale2[groups] = fit.scale2
+        self.df[groups] = fit.df
 
     def add_left_out(
-        self,
-        block: Block,
-        statistics: FoldStatistics,
-        scalars: Scalars,
-        fold: npt.NDArray[np.int64],
+        self, block: Block, statistics: FoldStatistics, scalars: Scalars, fold: Ints
     ) -> None:
         """Predict the rows of each fold from the others; shared scalars and centre stay."""
         for k in range(statistics.n.shape[1]):
             fit = fit_groups(statistics.without(k), scalars)
             scored = block.present & (fold[block.rows] == k) & (fit.n > 0)[:, None]
             mean, scale = fit.predict(block.x)
-            at = block.rows[scored]
-            self.residual[at] = (block.y - mean)[scored]
-            self.left_out_scale[at] = scale[scored]
-            self.left_out_df[at] = np.broadcast_to(fit.df[:, None], scored.shape)[scored]
-            self.left_out_support[at] = np.broadcast_to(fit.n[:, None], scored.shape)[scored]
+            self.left_out.append(
+                (
+                    (block.y - mean)[scored],
+                    scale[scored],
+                    np.broadcast_to(fit.df[:, None], scored.shape)[scored],
+                    np.broadcast_to(fit.n[:, None], scored.shape)[scored],
+                )
+            )
 
     def calibration(self, windows: WindowSettings) -> Calibration:
-        scored = self.left_out_support > 0
-        if not scored.any():
+        """Factors from residual, scale, df and support of the left-out rows."""
+        columns = [np.concatenate(column) for column in zip(*self.left_out, strict=True)]
+        if not columns or not columns[0].size:
             return uncalibrated()
-        return calibrate(
-            self.residual[scored],
-            self.left_out_scale[scored],
-            self.left_out_df[scored],
-            self.left_out_support[scored],
-            windows.min_rows_per_bin,
-        )
+        residual, scale, df, support = columns
+        return calibrate(residual, scale, df, support, windows.min_rows_per_bin)
 
 
-def _settings_json(settings: RidgeSettings, windows: WindowSettings) -> str:
-    values = {"ridge": settings.model_dump(mode="json"), "windows": windows.model_dump(mode="json")}
+def _settings_json(
+    settings: RidgeSettings, windows: WindowSettings, left_out: dict[str, int]
+) -> str:
+    values: dict[str, Any] = {
+        "ridge": settings.model_dump(mode="json"),
+        "windows": windows.model_dump(mode="json"),
+    }
+    if left_out:
+        values["left_out_of_training"] = left_out
     return json.dumps(values, sort_keys=True)
