@@ -30,7 +30,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             problems = []
             for item in error.errors():
-                field = ".".join(str(part) for part in item["loc"]) or "the combination of fields"
+                if not item["loc"]:
+                    # A rule on several fields names them itself; all that was given says no more.
+                    problems.append(item["msg"].removeprefix("Value error, "))
+                    continue
+                field = ".".join(str(part) for part in item["loc"])
                 given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
                 problems.append(f"{field}: {item['msg']}{given}")
             raise SettingsError(

@@ -1,4 +1,4 @@
-"""Settings of the lasso baseline: how a line is chosen per group, and the window put around it.
+"""Settings of the lasso baseline and of its window rule, which other models can be asked for too.
 
 Values only; what they do stands in `compassign_core.rt.lasso`.
 """
@@ -11,9 +11,14 @@ from pydantic import Field
 
 from compassign_core.contracts.settings.base import Settings
 
+BASE_WINDOW_SDS = 6.0
+"""Base window of the production rule, in standard deviations of what the model leaves open."""
+
 
 class ProductionWindowSettings(Settings):
-    """The window rule that came with the lasso: a multiple of a base window, without coverage.
+    """The window rule of production: a multiple of a base window, without a stated coverage.
+
+    It came with the lasso; every other model can be asked for it when scoring.
 
     Attributes
     ----------
@@ -53,7 +58,7 @@ class LassoSettings(ProductionWindowSettings):
     n_alphas: int = Field(50, ge=2, le=1000)
     alpha_ratio: float = Field(1e-3, gt=0, lt=1)
     small_group_alpha: float = Field(0.01, gt=0, allow_inf_nan=False)
-    base_window_sds: float = Field(6.0, gt=0, allow_inf_nan=False)
+    base_window_sds: float = Field(BASE_WINDOW_SDS, gt=0, allow_inf_nan=False)
     tolerance: float = Field(1e-6, gt=0, lt=1)
     max_iter: int = Field(20_000, ge=1)
     seed: int = Field(42, ge=0, lt=2**63)

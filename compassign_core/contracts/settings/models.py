@@ -10,7 +10,15 @@ from compassign_core.contracts.settings.lasso import (
     LassoSettings,
 )
 from compassign_core.contracts.settings.pooling import PoolingSettings
-from compassign_core.contracts.settings.rt import MODEL_DESCRIPTIONS, MODEL_KINDS, RidgeSettings
+from compassign_core.contracts.settings.rt import (
+    MODEL_DESCRIPTIONS,
+    MODEL_KINDS,
+    PUBLISHED_PENALTY,
+    RidgeSettings,
+)
+
+ModelSettings = RidgeSettings | LassoSettings | PoolingSettings
+"""Settings of a model; their class says of which family it is."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class ModelKind:
     description : one sentence for the UI and the report.
     """
 
-    settings: RidgeSettings | LassoSettings | PoolingSettings
+    settings: ModelSettings
     description: str
 
 
@@ -33,10 +41,27 @@ MODELS: dict[str, ModelKind] = {
         "Hierarchical ridge: groups pooled over species and supercategory, compounds over their "
         "chemistry, noise learned per compound and group; the posterior is exact given its scales.",
     ),
+    "compound_pooling": ModelKind(
+        PoolingSettings(slope_head_mode="compound_supercat"),
+        "Hierarchical ridge with slopes pooled by compound: over its supercategories and the "
+        "whole, while species shift intercepts; noise and chemistry as in the default model.",
+    ),
     "partial_pooling_global_noise": ModelKind(
         PoolingSettings(noise="global", lambda_slopes=3e-4),
         "The same hierarchy with one noise for all groups and the fixed penalty of the published "
         "model (3e-4 min²), for comparison.",
+    ),
+    "supercategory_ridge_global_noise": ModelKind(
+        PoolingSettings(
+            group_col="species_cluster",
+            intercept_prior="flat",
+            slope_head_mode="none",
+            chemistry=False,
+            noise="global",
+            lambda_slopes=PUBLISHED_PENALTY,
+        ),
+        "Ridge per (supercategory, compound) with one noise for all groups, learned by maximum "
+        "marginal posterior, and the fixed penalty of the published model (3e-4 min²).",
     ),
     **{
         kind: ModelKind(settings, MODEL_DESCRIPTIONS[kind])
@@ -52,5 +77,7 @@ MODELS: dict[str, ModelKind] = {
 DEFAULT_MODEL = "partial_pooling"
 """The model whose windows are shown and used unless another is named."""
 
-BASELINE_MODEL = "supercategory_mean"
-"""The model that others are compared with: what a fixed window list does."""
+FAMILIES: tuple[type[ModelSettings], ...] = tuple(
+    dict.fromkeys(type(model.settings) for model in MODELS.values())
+)
+"""Settings classes of all families, that of the default model first."""

@@ -10,4 +10,7 @@ Model, with x~ = (1, x) centred, rows i of group g = (species c, compound k)::
 Given the few scales all of this is jointly Gaussian, so only the scales are fitted. Read
 `spectra` (statistics), `marginal` (likelihood), `moments` (posterior moments and gradient),
 `fit` and `noise` (scales), `posterior` and `predictive` (what scoring needs), `train`, `predict`.
+The tree with species and compounds exchanged is `compound_tree`. New rows into a trained model:
+`held` (what a file keeps for it), `new_rows`, `conjugate`, `update`, `update_file`. Whether a fit
+ended where it should: `convergence`.
 """

@@ -1,11 +1,13 @@
 """The trained hierarchical ridge in one versioned, pickle-free file.
 
-Belongs here: what is stored besides the posterior, and the reading and writing of it.
+Belongs here: what is stored besides the posterior, and the reading and writing of it. The training
+statistics, which only an update needs, stand under `STATISTICS` and are made in `held`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +17,10 @@ import numpy.typing as npt
 from compassign_core.contracts.catalogue import NOVELTY, SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
-from compassign_core.rt.hierarchy.stored import HierarchyPosterior
+from compassign_core.rt.design_arrays import check_design
+from compassign_core.rt.hierarchy.compound_tree.stored import AnyPosterior, CompoundPosterior
+from compassign_core.rt.hierarchy.stored import HierarchyPosterior, Shapes
+from compassign_core.rt.levels import factors_at, level_above
 from compassign_core.rt.stored import StoredGroups, check_format, plain_field, write_model
 
 Floats = npt.NDArray[np.float64]
@@ -23,8 +28,14 @@ Ints = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.str_]
 
 FORMAT = "compassign-pooling-summaries"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 3
+STATISTICS = "statistics."
+"""How the names of the arrays begin that scoring does not need."""
 _POSTERIOR = "posterior."
+_TREE = "tree"
+_TREES: dict[str, type[AnyPosterior]] = {
+    kind.tree: kind for kind in (HierarchyPosterior, CompoundPosterior)
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +46,12 @@ class PoolingSummaries(StoredGroups):
     ----------
     model, group_col, settings, fingerprint : as in `summaries.CoefficientSummaries`.
     n_train : training rows of each group, ``(G,)``.
-    feature_names, covariates, indicators, dropped, centre, imputed : as there.
+    feature_names, covariates, indicators, dropped, centre, imputed, expansion, rotation : as there.
     levels, kappa, kappa_rows, kappa_basis, support_bins : conformal correction of trained groups
         by support bin, as there.
     novelty_kappa, novelty_rows, novelty_basis : that of untrained groups by novelty, ``(L, 4)``,
-        ``(4,)``, ``(L, 4)``.
+        ``(4,)``, ``(L, 4)``; none for ``seen``.
     calibration : ``calibrated`` or ``uncalibrated``.
-    t_quantile : Student-t quantiles of the trained groups, ``(L, G)``.
-    df_grid, df_quantile : the same on a grid of degrees of freedom, ``(N,)`` and ``(L, N)``, from
-        which those of untrained groups are read, so that scoring needs no SciPy.
     pairs : trained (species, comp) pairs, sorted.
     species, species_cluster, comps, compound, compound_class : what was trained, as in
         `CoefficientSummaries`.
@@ -54,6 +62,9 @@ class PoolingSummaries(StoredGroups):
     log_marginal, log_posterior : at the fitted scales and noise.
     evaluations : evaluations of the marginal that the fit took.
     posterior : coefficients and all that is above them.
+    diagnostics : JSON of numbers on the convergence of the fit, see `convergence`.
+    updates : JSON list of what was added since training, see `update_model`.
+    statistics : what an update needs, by name (`held`); empty when read for scoring.
     """
 
     model: str
@@ -67,6 +78,8 @@ class PoolingSummaries(StoredGroups):
     dropped: Texts
     centre: Floats
     imputed: Ints
+    expansion: str
+    rotation: Floats
     levels: Floats
     kappa: Floats
     kappa_rows: Ints
@@ -76,9 +89,6 @@ class PoolingSummaries(StoredGroups):
     novelty_rows: Ints
     novelty_basis: npt.NDArray[np.int8]
     calibration: str
-    t_quantile: Floats
-    df_grid: Floats
-    df_quantile: Floats
     pairs: Ints
     species: Ints
     species_cluster: Ints
@@ -94,71 +104,76 @@ class PoolingSummaries(StoredGroups):
     log_marginal: float
     log_posterior: float
     evaluations: int
-    posterior: HierarchyPosterior
+    posterior: AnyPosterior
+    diagnostics: str = "{}"
+    updates: str = "[]"
+    statistics: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def keys(self) -> Ints:  # type: ignore[override]  # they are the posterior's
         """``(group_id << 32) + comp_id`` of the trained groups, sorted, ``(G,)``."""
         return self.posterior.keys
 
+    def novelty_kappa_at(self, levels: Floats) -> Floats:
+        """Factors of untrained groups by novelty at K levels, ``(K, 4)``."""
+        return factors_at(self.levels, self.novelty_kappa, levels)
+
+    def novelty_measured_at(self, level: float) -> npt.NDArray[np.bool_]:
+        """Whether left-out rows suffice for the factor of each novelty, ``(4,)``."""
+        at = level_above(self.levels, np.array([level]))
+        return np.asarray(self.novelty_basis[at[0]] > 0)
+
     def save(self, path: str | Path) -> None:
-        """Write the summaries atomically; equal summaries give equal bytes."""
+        """Write the summaries atomically; equal summaries give equal bytes.
+
+        A model that was read for scoring is written without statistics, as a smaller file.
+        """
         arrays = {name: np.asarray(getattr(self, name)) for name in _own_fields()}
-        for field in fields(HierarchyPosterior):
-            arrays[_POSTERIOR + field.name] = np.asarray(getattr(self.posterior, field.name))
+        arrays[_TREE] = np.array(self.posterior.tree)
+        for item in fields(self.posterior):
+            arrays[_POSTERIOR + item.name] = np.asarray(getattr(self.posterior, item.name))
+        arrays |= {STATISTICS + name: array for name, array in self.statistics.items()}
         write_model(path, FORMAT, FORMAT_VERSION, arrays)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], path: Path) -> Self:
         """The summaries from the arrays read from `path`; see `load` for what is refused."""
         check_format(arrays, path, FORMAT, FORMAT_VERSION)
-        below = [_POSTERIOR + field.name for field in fields(HierarchyPosterior)]
-        missing = [name for name in (*_own_fields(), *below) if name not in arrays]
+        kind = _TREES.get(str(arrays.get(_TREE, "")), HierarchyPosterior)
+        below = [_POSTERIOR + item.name for item in fields(kind)]
+        missing = [name for name in (*_own_fields(), _TREE, *below) if name not in arrays]
         if missing:
             raise InputError(
                 f"{path} lacks {len(missing)} array(s) of a hierarchical model: {first(missing)}.",
                 "the file is incomplete; train the model again.",
             )
-        posterior = HierarchyPosterior(
+        posterior = kind(
             **{
-                field.name: plain_field(arrays[_POSTERIOR + field.name], str(field.type))
-                for field in fields(HierarchyPosterior)
+                item.name: plain_field(arrays[_POSTERIOR + item.name], str(item.type))
+                for item in fields(kind)
             }
         )
-        types = {field.name: str(field.type) for field in fields(cls)}
+        types = {item.name: str(item.type) for item in fields(cls)}
         values = {name: plain_field(arrays[name], types[name]) for name in _own_fields()}
-        made = cls(**values, posterior=posterior)
+        statistics = {
+            name.removeprefix(STATISTICS): array
+            for name, array in arrays.items()
+            if name.startswith(STATISTICS)
+        }
+        made = cls(**values, posterior=posterior, statistics=statistics)
         made._check_shapes(path)
         return made
 
     def _check_shapes(self, path: Path) -> None:
-        post = self.posterior
-        g, p, levels = self.n_groups, self.feature_names.size, self.levels.size
-        c, s, k = post.species.size, post.supercategories.size, post.comps.size
-        d, n_nodes, chem = post.node_mean.shape[1], c + s + 1, post.theta.size
-        expected: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "n_train": (self.n_train, (g,)),
-            "t_quantile": (self.t_quantile, (levels, g)),
-            "centre": (self.centre, (p,)),
-            "imputed": (self.imputed, (self.covariates.size,)),
+        check_design(self, str(path))
+        levels = self.levels.size
+        expected: Shapes = {
+            "n_train": (self.n_train, (self.n_groups,)),
             "kappa": (self.kappa, (levels, len(SUPPORT_BINS))),
+            "kappa_basis": (self.kappa_basis, (levels, len(SUPPORT_BINS))),
             "novelty_kappa": (self.novelty_kappa, (levels, len(NOVELTY))),
-            "df_quantile": (self.df_quantile, (levels, self.df_grid.size)),
-            "beta_mean": (post.beta_mean, (g, p + 1)),
-            "beta_cov_packed": (post.beta_cov_packed, (g, (p + 1) * (p + 2) // 2)),
-            "noise_variance": (post.noise_variance, (g,)),
-            "noise_df": (post.noise_df, (g,)),
-            "comp_of": (post.comp_of, (g,)),
-            "eb": (post.eb, (g, d)),
-            "supercat_of": (post.supercat_of, (c,)),
-            "species_start": (post.species_start, (c + 1,)),
-            "node_mean": (post.node_mean, (n_nodes, d)),
-            "node_cov": (post.node_cov, (n_nodes, d, d)),
-            "gain": (post.gain, (c, d, d)),
-            "cross": (post.cross, (s + 1, d, k)),
-            "alpha_cov": (post.alpha_cov, (k, k)),
-            "node_theta": (post.node_theta, (n_nodes, d, chem)),
-            "chem_z": (post.chem_z, (post.chem_id.size, chem)),
+            "novelty_basis": (self.novelty_basis, (levels, len(NOVELTY))),
+            **self.posterior.shapes(self.feature_names.size),
         }
         wrong = [
             f"{name} {array.shape} instead of {shape}"
@@ -173,4 +188,6 @@ class PoolingSummaries(StoredGroups):
 
 
 def _own_fields() -> tuple[str, ...]:
-    return tuple(f.name for f in fields(PoolingSummaries) if f.name != "posterior")
+    return tuple(
+        f.name for f in fields(PoolingSummaries) if f.name not in ("posterior", "statistics")
+    )

@@ -1,38 +1,42 @@
 """Conformal correction of the hierarchy's windows, measured on runs that were left out.
 
 Folds keep runs together. Each fold is predicted from the others with the scales held: the tree,
-the offsets and the levels above the noise stay, the noise of compounds and groups and the
-posterior are made anew (two passes a fold). Rows of groups that a fold left without any row are
-predicted as untrained ones are, and calibrate those by their novelty. As runs seldom leave a
-group empty, one more fold leaves out a fifth of the groups whole; their runs are not new, so
-untrained groups are calibrated for what is not known of them, less for the shift to a new run.
+the offsets, the weights of rows and the levels above the noise stay, the noise of compounds and
+groups and the posterior are made anew (two passes a fold). Rows of groups that a fold left
+without any row are predicted as untrained ones are, and calibrate those by their novelty. As runs
+seldom leave a group empty, one more fold leaves out a fifth of the groups whole; their runs are
+not new, so untrained groups are calibrated for what is not known of them, less for the shift to a
+new run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.catalogue import NOVELTY, SUPPORT_BINS
-from compassign_core.contracts.settings.rt import STORED_LEVELS, WindowSettings
+from compassign_core.contracts.settings.rt import WindowSettings
 from compassign_core.rt.conformal import (
-    BASES,
     Calibration,
     calibrate,
-    conformal_quantile,
-    t_quantiles,
+    calibrate_kinds,
     uncalibrated,
 )
-from compassign_core.rt.folds import assign_folds
+from compassign_core.rt.folds import Folds, assign_folds
 from compassign_core.rt.hierarchy.fit import Problem
 from compassign_core.rt.hierarchy.noise import Fitted, shrink
 from compassign_core.rt.hierarchy.posterior import export_posterior
 from compassign_core.rt.hierarchy.predictive import Places, predict
 from compassign_core.rt.hierarchy.spectra import decompose
 from compassign_core.rt.hierarchy.tree import Hierarchy
-from compassign_core.rt.rows import BLOCK_VALUES, TrainingRows
+from compassign_core.rt.left_out import sampled_rows, sampled_share
+from compassign_core.rt.rows import BLOCK_VALUES, TrainingData, TrainingRows
+from compassign_core.rt.tiles import joined_columns, retiled
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -46,18 +50,12 @@ _GROUP_SHARE = 0.2
 class PoolingCalibration:
     """Factors for trained groups by support bin, and for untrained ones by novelty.
 
-    Attributes
-    ----------
-    trained : see `conformal.Calibration`.
-    kappa : factors by novelty, 1 for ``seen``, ``(L, 4)``.
-    rows : left-out rows of each novelty, ``(4,)``.
-    basis : index into `BASES`: 0 (factor 1) or that of ``bin``, ``(L, 4)``.
+    Those of untrained groups are 1, and without rows, for ``seen``; and 1 for a novelty of which
+    too few rows were left out.
     """
 
     trained: Calibration
-    kappa: Floats
-    rows: Ints
-    basis: npt.NDArray[np.int8]
+    untrained: Calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,102 +70,163 @@ class LeftOut:
 
 
 def calibrate_pooling(
-    rows: TrainingRows,
+    data: TrainingData,
     problem: Problem,
     fitted: Fitted,
     windows: WindowSettings,
     block_values: int = BLOCK_VALUES,
 ) -> PoolingCalibration:
     """Correction factors of a fitted model."""
-    fold, folds = assign_folds(rows.runs(windows.fold_unit), windows.folds, windows.seed)
-    if folds < 2:
+    dealt = Folds.deal(data.seen.units(windows.fold_unit), windows.folds, windows.seed)
+    if dealt.used < 2:
         return from_left_out(None, windows.min_rows_per_bin)
-    masks = [fold == k for k in range(folds)]
+    unit = windows.fold_unit
+    splits: list[Mask] = [partial(_in_fold, dealt, unit, k) for k in range(dealt.used)]
     if fitted.scales.settings.intercept_prior != "flat":
-        masks += _some_groups(rows, windows.seed)
-    parts = [_left_out(rows, problem, fitted, mask, block_values) for mask in masks]
+        splits += _some_groups(data.keys, windows.seed)
+    counts = _counts(data, splits)
+    share = sampled_share(int((data.count - counts).sum()))
+    parts = [
+        _left_out(data, problem, fitted, Split(out, count, share), block_values)
+        for out, count in zip(splits, counts, strict=True)
+    ]
     joined = LeftOut(
         *(np.concatenate([getattr(p, f) for p in parts]) for f in LeftOut.__dataclass_fields__)
     )
     return from_left_out(joined, windows.min_rows_per_bin)
 
 
-def _some_groups(rows: TrainingRows, seed: int) -> list[npt.NDArray[np.bool_]]:
-    """Marks of the rows ``(N,)`` of a share of the groups; none when that would be all or none."""
-    fold, folds = assign_folds(rows.keys[:, None], round(1.0 / _GROUP_SHARE), seed)
-    return [np.repeat(fold == 0, rows.count)] if folds > 1 else []
+Mask = Callable[[TrainingRows], npt.NDArray[np.bool_]]
+"""Marks the rows ``(n,)`` of a chunk that are left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows that are left out.
+
+    Attributes
+    ----------
+    out : which ones.
+    count : rows that stay, of each group, ``(G,)``.
+    share : share of the left-out ones that is predicted.
+    """
+
+    out: Mask
+    count: Ints
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Remaining:
+    """The rows that stay, as `rows.GroupedRows`; groups left without rows are gone."""
+
+    data: TrainingData
+    split: Split
+
+    @property
+    def keys(self) -> Ints:
+        """Group keys, ``(G',)``."""
+        return self.data.keys[self.split.count > 0]
+
+    @property
+    def count(self) -> Ints:
+        """Rows of each group, ``(G',)``."""
+        return self.split.count[self.split.count > 0]
+
+    @property
+    def n_features(self) -> int:
+        """P."""
+        return self.data.n_features
+
+    def chunks(self) -> Iterator[TrainingRows]:
+        """All rows, some whole groups at a time."""
+        for rows in self.data.chunks():
+            stay = ~self.split.out(rows)
+            if stay.any():
+                yield rows.where(stay)
+
+
+def _in_fold(dealt: Folds, unit: str, k: int, rows: TrainingRows) -> npt.NDArray[np.bool_]:
+    """Marks of the rows ``(n,)`` of fold `k`."""
+    return np.asarray(dealt.of(rows.runs(unit)) == k)
+
+
+def _some_groups(keys: Ints, seed: int) -> list[Mask]:
+    """A share of the groups left out whole; none when that would be all or none."""
+    fold, folds = assign_folds(keys[:, None], round(1.0 / _GROUP_SHARE), seed)
+    if folds < 2:
+        return []
+    out = fold == 0
+    return [lambda rows: np.repeat(out[np.searchsorted(keys, rows.keys)], rows.count)]
+
+
+def _counts(data: TrainingData, splits: list[Mask]) -> Ints:
+    """Rows of each group that stay in each split, ``(splits, G)``."""
+    parts = [
+        np.stack([np.add.reduceat(~out(rows), rows.start, dtype=np.int64) for out in splits])
+        for rows in data.chunks()
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def from_left_out(left_out: LeftOut | None, min_rows: int) -> PoolingCalibration:
     """Factors from left-out predictions; a novelty with fewer rows than `min_rows` keeps 1."""
-    n_levels = len(STORED_LEVELS)
-    kappa = np.ones((n_levels, len(NOVELTY)))
-    basis = np.zeros((n_levels, len(NOVELTY)), dtype=np.int8)
-    rows = np.zeros(len(NOVELTY), dtype=np.int64)
+    kinds = len(NOVELTY)
     if left_out is None:
-        return PoolingCalibration(uncalibrated(), kappa, rows, basis)
-    rows = np.bincount(left_out.novelty, minlength=len(NOVELTY)).astype(np.int64)
-    seen = left_out.novelty == NOVELTY.index("seen")
+        return PoolingCalibration(uncalibrated(), uncalibrated(kinds))
+    known = left_out.novelty == NOVELTY.index("seen")
     trained = calibrate(
-        left_out.residual[seen],
-        left_out.scale[seen],
-        left_out.df[seen],
-        left_out.support[seen].astype(np.float64),
+        left_out.residual[known],
+        left_out.scale[known],
+        left_out.df[known],
+        left_out.support[known].astype(np.float64),
         min_rows,
     )
-    levels = np.array(STORED_LEVELS)
-    for j in range(len(NOVELTY)):
-        those = left_out.novelty == j
-        if NOVELTY[j] == "seen" or rows[j] < min_rows:
-            continue
-        width = left_out.scale[those] * t_quantiles(left_out.df[those], levels)
-        scores = np.abs(left_out.residual[those]) / width
-        for i, level in enumerate(STORED_LEVELS):
-            own = conformal_quantile(scores[i], level)
-            if own is not None:
-                kappa[i, j], basis[i, j] = own, BASES.index("bin")
+    untrained = calibrate_kinds(
+        left_out.residual[~known],
+        left_out.scale[~known],
+        left_out.df[~known],
+        left_out.novelty[~known],
+        kinds,
+        min_rows,
+        pooled=False,
+    )
     # nothing of trained groups speaks for untrained ones
-    unused = SUPPORT_BINS.index("0")
-    trained.kappa[:, unused], trained.basis[:, unused] = 1.0, 0
-    return PoolingCalibration(trained, kappa, rows, basis)
+    return PoolingCalibration(trained.without(SUPPORT_BINS.index("0")), untrained)
 
 
 def _left_out(
-    rows: TrainingRows,
-    problem: Problem,
-    fitted: Fitted,
-    out: npt.NDArray[np.bool_],
-    block_values: int,
+    data: TrainingData, problem: Problem, fitted: Fitted, split: Split, block_values: int
 ) -> LeftOut:
-    """Predictions of the rows marked in `out` ``(N,)`` from the others."""
+    """Predictions of the rows left out from the others."""
     tree = problem.tree
-    of_row = np.repeat(np.arange(rows.keys.size), rows.count)
-    inside = np.flatnonzero(~out)
-    kept, start, count = np.unique(of_row[inside], return_index=True, return_counts=True)
-    smaller = replace(
-        rows,
-        ids={},
-        y=rows.y[inside],
-        x=rows.x[inside],
-        keys=rows.keys[kept],
-        start=start,
-        count=count,
+    kept = np.flatnonzero(split.count)
+    spectra = decompose(
+        Remaining(data, split), tree.offset[tree.comp_of[kept]], block_values, fitted.weights
     )
-    part = Problem(
-        decompose(smaller, tree.offset[tree.comp_of[kept]], block_values), tree.of_groups(kept)
-    )
+    part = Problem(spectra, tree.of_groups(kept))
     posterior = export_posterior(part, refit_held(part, fitted, kept))
-    outside = np.flatnonzero(out)
-    places, support, novelty = _places(tree, kept, count, of_row[outside])
-    found = predict(posterior, places, rows.x[outside])
-    usable = np.isfinite(found.mean)
-    return LeftOut(
-        (rows.y[outside] - found.mean)[usable],
-        found.scale[usable],
-        found.df[usable],
-        support[usable],
-        novelty[usable],
-    )
+    at = _places(tree, kept)
+    novelty = _novelty(tree, kept)
+    # tiles of one size, so that no bit depends on how the rows came in chunks
+    columns = []
+    for group, y, x in retiled(_outside(data, split)):
+        found = predict(posterior, at.of(group), x)
+        usable = np.isfinite(found.mean)
+        made = (y - found.mean, found.scale, found.df, split.count[group], novelty[group])
+        columns.append(tuple(column[usable] for column in made))
+    if not columns:
+        none = np.zeros(0)
+        return LeftOut(none, none, none, none.astype(np.int64), none.astype(np.int64))
+    return LeftOut(*joined_columns(columns))
+
+
+def _outside(data: TrainingData, split: Split) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+    """Group, y and features of the rows left out, as many as are predicted."""
+    for rows in data.chunks():
+        out = split.out(rows) & sampled_rows(rows, split.share)
+        group = np.repeat(np.searchsorted(data.keys, rows.keys), rows.count)
+        yield group[out], rows.y[out], rows.x[out]
 
 
 def refit_held(part: Problem, fitted: Fitted, groups: Ints) -> Fitted:
@@ -185,29 +244,35 @@ def refit_held(part: Problem, fitted: Fitted, groups: Ints) -> Fitted:
     noise = replace(fitted.noise, variance=fitted.noise.variance[groups])
     _, moments = part.evaluate(scales, phi, noise)
     kind = scales.settings.noise
-    state = shrink(part.tree, part.spectra.n, moments, kind, held=fitted.state.prior)
+    of_rows = {} if fitted.weights is None else fitted.weights.behind(groups)
+    state = shrink(part.tree, part.spectra.n, moments, kind, held=fitted.state.prior, **of_rows)
     noise = replace(noise, variance=state.variance)
     done, moments = part.evaluate(scales, phi, noise)
     return replace(fitted, noise=noise, state=state, done=done, moments=moments)
 
 
-def _places(tree: Hierarchy, kept: Ints, count: Ints, group: Ints) -> tuple[Places, Ints, Ints]:
-    """Where rows of `group` ``(n,)`` stand when only the groups `kept` have rows.
+def _places(tree: Hierarchy, kept: Ints) -> Places:
+    """Where rows of each group ``(G,)`` stand when only the groups `kept` have rows.
 
     A species or compound left without rows stays in the tree, where its posterior is what its
     parents say; so every row keeps its node and compound.
     """
+    place = np.full(tree.keys.size, -1)
+    place[kept] = np.arange(kept.size)
+    comp = tree.comp_of
+    return Places(place, tree.species_of, comp, tree.z[comp], tree.described[comp])
+
+
+def _novelty(tree: Hierarchy, kept: Ints) -> Ints:
+    """Index into `NOVELTY` of rows of each group ``(G,)`` when only `kept` have rows."""
     g, n_species, _, k = tree.sizes
-    place, support = np.full(g, -1), np.zeros(g, dtype=np.int64)
-    place[kept], support[kept] = np.arange(kept.size), count
-    species, comp = tree.species_of[group], tree.comp_of[group]
     with_species = np.bincount(tree.species_of[kept], minlength=n_species) > 0
     with_comp = np.bincount(tree.comp_of[kept], minlength=k) > 0
-    places = Places(place[group], species, comp, tree.z[comp], tree.described[comp])
+    trained = np.zeros(g, dtype=np.bool_)
+    trained[kept] = True
     kinds = [NOVELTY.index(kind) for kind in ("seen", "unseen_compound", "unseen_species")]
-    novelty = np.select(
-        [places.group >= 0, ~with_comp[comp], ~with_species[species]],
+    return np.select(
+        [trained, ~with_comp[tree.comp_of], ~with_species[tree.species_of]],
         kinds,
         NOVELTY.index("unseen_pair"),
     )
-    return places, support[group], novelty

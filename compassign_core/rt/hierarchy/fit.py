@@ -7,13 +7,25 @@ of the compounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
 from compassign_core.rt.folds import keyed_hash
+from compassign_core.rt.hierarchy.compound_tree.layout import Layout
+from compassign_core.rt.hierarchy.compound_tree.marginal import (
+    CompoundForward,
+    CompoundVariances,
+    forward_compounds,
+)
+from compassign_core.rt.hierarchy.compound_tree.moments import (
+    CompoundMoments,
+    backward_compounds,
+)
 from compassign_core.rt.hierarchy.marginal import Forward, forward
 from compassign_core.rt.hierarchy.moments import Moments, backward
 from compassign_core.rt.hierarchy.scales import LOG_BOUNDS, Noise, ScaleSet
@@ -21,6 +33,7 @@ from compassign_core.rt.hierarchy.spectra import Spectra
 from compassign_core.rt.hierarchy.tree import Hierarchy
 
 Floats = npt.NDArray[np.float64]
+Pass = tuple[Forward, Moments] | tuple[CompoundForward, CompoundMoments]
 
 WARM_GROUPS = 50_000
 """Groups above which a sample of the compounds is fitted first."""
@@ -45,19 +58,40 @@ class Problem:
 
     spectra: Spectra
     tree: Hierarchy
+    _last: list[tuple[Any, Pass]] = field(default_factory=list, init=False, repr=False)
 
     @property
     def features(self) -> int:
         """P."""
         return int(self.spectra.u.shape[1])
 
-    def evaluate(self, scales: ScaleSet, phi: Floats, noise: Noise) -> tuple[Forward, Moments]:
-        """Elimination and moments at log scales `phi`."""
+    @cached_property
+    def layout(self) -> Layout:
+        """Nodes of the compound tree of these groups."""
+        return Layout.of(self.tree, self.spectra.rank, self.features)
+
+    def evaluate(self, scales: ScaleSet, phi: Floats, noise: Noise) -> Pass:
+        """Elimination and moments at log scales `phi`, in the tree that the scales are of.
+
+        The last pass is kept: a climb mostly ends where it was evaluated last.
+        """
+        asked = (scales, phi.tobytes(), noise)
+        if self._last and self._last[0][0] == asked:
+            return self._last[0][1]
+        self._last.clear()  # before the next, so that never two are in memory
+        found = self._pass(scales, phi, noise)
+        self._last.append((asked, found))
+        return found
+
+    def _pass(self, scales: ScaleSet, phi: Floats, noise: Noise) -> Pass:
         variances = scales.variances(phi, self.tree, noise, self.features)
+        if isinstance(variances, CompoundVariances):
+            found = forward_compounds(self.spectra, self.tree, self.layout, variances)
+            return found, backward_compounds(self.spectra, self.tree, self.layout, found)
         done = forward(self.spectra, self.tree, variances)
         return done, backward(self.spectra, self.tree, done)
 
-    def sample(self, share: float) -> Problem:
+    def sample(self, share: float = _WARM_SHARE) -> Problem:
         """The problem of a share of the compounds, chosen by a hash of their ids."""
         place = np.argsort(keyed_hash(self.tree.comps[:, None], 0), kind="stable")
         kept = np.zeros(self.tree.comps.size, dtype=np.bool_)
@@ -118,7 +152,7 @@ def warm_start(problem: Problem, scales: ScaleSet, most: int = WARM_GROUPS) -> F
     start = scales.start(rough_sigma(problem.spectra))
     if problem.tree.keys.size <= most:
         return start
-    return find_mode(problem.sample(_WARM_SHARE), scales, Noise(), start, tolerance=0.5).phi
+    return find_mode(problem.sample(), scales, Noise(), start, tolerance=0.5).phi
 
 
 def rough_sigma(spectra: Spectra) -> float:
@@ -128,25 +162,32 @@ def rough_sigma(spectra: Spectra) -> float:
     if not spare.any():
         return 0.01
     e = 1.0 / (spectra.lam + _ROUGH_PENALTY)
-    n = spectra.n - spectra.by_group(spectra.t**2 * e)
+    n = spectra.weight - spectra.by_group(spectra.t**2 * e)
     s = spectra.sum_y - spectra.by_group(spectra.t * spectra.z * e)
     rss = spectra.yy - spectra.by_group(spectra.z**2 * e) - s**2 / np.maximum(n, 1e-6)
     variance = rss[spare] / (spectra.n[spare] - p - 1)
     return float(np.sqrt(np.clip(np.median(variance), 1e-8, None)))
 
 
-def laplace_covariance(problem: Problem, scales: ScaleSet, phi: Floats, noise: Noise) -> Floats:
-    """Covariance of the log scales at the mode, from central differences of the gradient.
+def curvature(problem: Problem, scales: ScaleSet, phi: Floats, noise: Noise) -> Floats:
+    """Negative Hessian of the log posterior of the log scales, ``(V, V)``.
 
-    Directions in which the log posterior is not curved downwards get the prior's own curvature.
+    From central differences of the gradient: two evaluations a scale.
     """
-    size = phi.size
-    hessian = np.empty((size, size))
-    for j in range(size):
-        step = np.zeros(size)
+    hessian = np.empty((phi.size, phi.size))
+    for j in range(phi.size):
+        step = np.zeros(phi.size)
         step[j] = _LAPLACE_STEP
         above = log_posterior(problem, scales, phi + step, noise)[1]
         below = log_posterior(problem, scales, phi - step, noise)[1]
         hessian[j] = (above - below) / (2.0 * _LAPLACE_STEP)
-    curvature, axes = np.linalg.eigh(-0.5 * (hessian + hessian.T))
-    return np.asarray((axes / np.maximum(curvature, 0.1)) @ axes.T)
+    return -0.5 * (hessian + hessian.T)
+
+
+def laplace_covariance(problem: Problem, scales: ScaleSet, phi: Floats, noise: Noise) -> Floats:
+    """Covariance of the log scales at the mode, the inverse of the curvature there.
+
+    Directions in which the log posterior is not curved downwards get the prior's own curvature.
+    """
+    along, axes = np.linalg.eigh(curvature(problem, scales, phi, noise))
+    return np.asarray((axes / np.maximum(along, 0.1)) @ axes.T)

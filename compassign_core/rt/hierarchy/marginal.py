@@ -1,14 +1,8 @@
 """The exact log marginal likelihood: groups, species, supercategories, root, compounds in turn.
 
-One operation is used at every node of the tree. With prior N(a_parent, T) and likelihood
-``exp(-1/2 [a'Na + 2 a'B alpha - 2 a'nu])`` of a node, integrating a out gives::
-
-    L L' = I + T^1/2 N T^1/2,  Gm = L^-1 T^1/2,  E = Gm'Gm = (N + T^-1)^-1
-    logdet += 2 sum log diag L,  quad -= |Gm nu|²,  D -= (Gm B)'(Gm B),  d -= (Gm B)'(Gm nu)
-    upwards:  N' = T^-1 - T^-1 E T^-1,  B' = T^-1 E B,  nu' = T^-1 E nu
-
-Elimination ends in one dense K x K system of the compounds. A node vector has d = P+1 entries
-(intercept first), or 1 in a model without a slope head.
+The operation at every node is that of `levels`. Elimination ends in one dense K x K system of the
+compounds. A node vector has d = P+1 entries (intercept first), or 1 in a model without a slope
+head. The tree with the roles of species and compound exchanged is `compound_tree`.
 """
 
 from __future__ import annotations
@@ -18,79 +12,34 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
-import scipy.sparse
-from scipy.linalg.blas import dsyrk
 
+from compassign_core.rt.hierarchy.groups import Groups, GroupVariances, eliminate_groups, summed
+from compassign_core.rt.hierarchy.levels import Level, eliminate, syrk
 from compassign_core.rt.hierarchy.spectra import Spectra
 from compassign_core.rt.hierarchy.tree import Hierarchy
 
 Floats = npt.NDArray[np.float64]
 
-_LOG_2PI = float(np.log(2.0 * np.pi))
+LOG_2PI = float(np.log(2.0 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
-class Variances:
+class Variances(GroupVariances):
     """All variances of the model.
 
     Attributes
     ----------
-    sigma2 : noise of each group, min², ``(G,)``.
-    psi : slopes of a group about its species, ``(G,)``.
-    tau_b2 : intercept of a group about species plus compound, infinite when flat, ``(G,)``.
     species : T_c of each species, by component, ``(C, d)``.
     supercategory, root : T_s and T_0, by component, ``(d,)``.
     tau_comp2 : compounds about their chemistry.
     theta2 : chemistry weights.
     """
 
-    sigma2: Floats
-    psi: Floats
-    tau_b2: Floats
     species: Floats
     supercategory: Floats
     root: Floats
     tau_comp2: float
     theta2: float
-
-
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """Groups with slopes and intercepts integrated out; symbols of the module's formulas.
-
-    With lam, t, z and sums over sigma_g², f = 1/(1 + psi lam), e = psi f, g = lam f::
-
-        n^ = n - sum t² e,  s^ = s_y - sum t z e,  m^ = U'(f t),  z^ = U'(f z)
-        kappa = 1/(n^ + 1/tau_b²),  M_bb = n^ kappa/tau_b²,  M_bw = kappa/tau_b² m^
-        M_ww = U' diag(g) U - kappa m^ m^',  v_b = kappa s^/tau_b²,  v_w = z^ - kappa s^ m^
-    """
-
-    f: Floats  # (R,)
-    g: Floats  # (R,)
-    t: Floats  # (R,)
-    n_hat: Floats  # (G,)
-    s_hat: Floats  # (G,)
-    kappa: Floats  # (G,)
-    beta: Floats  # (G,) 1 / tau_b²
-    m_hat: Floats  # (G, P)
-    m_bb: Floats  # (G,)
-    m_bw: Floats  # (G, P)
-    v_b: Floats  # (G,)
-    v_w: Floats  # (G, P)
-    c: Floats  # (G,) what is left of y'y
-    logdet: float
-
-
-@dataclass(frozen=True, eq=False)
-class Level:
-    """Nodes of one level, eliminated; the batch axis is J nodes (absent at the root)."""
-
-    gm: Floats  # (J, d, d)
-    e: Floats  # (J, d, d)
-    w: Floats  # (J, d) Gm nu
-    nu_e: Floats  # (J, d) E nu
-    n_up: Floats  # (J, d, d)
-    logdet: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,41 +68,21 @@ class Forward:
     log_marginal: float
 
 
-def weighted_rows(spectra: Spectra, weights: Floats) -> Floats:
-    """``U_g' weights`` of every group, ``(G, P)``."""
-    g, r = spectra.n.size, spectra.lam.size
-    picked = scipy.sparse.csr_matrix((weights, np.arange(r), spectra.start), shape=(g, r))
-    return np.asarray(picked @ spectra.u)
-
-
-def summed(index: npt.NDArray[np.int64], weights: Floats, size: int) -> Floats:
-    """Sums of weights by index, ``(size,)``."""
-    return np.asarray(np.bincount(index, weights, size), dtype=np.float64)
-
-
-def syrk(a: Floats) -> Floats:
-    """``a'a`` of ``(m, n)``, from half the work."""
-    if not a.size:
-        return np.zeros((a.shape[1], a.shape[1]))
-    lower = np.asarray(dsyrk(1.0, a.T, trans=0, lower=1))  # a.T is Fortran-ordered: no copy
-    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
-
-
 def forward(spectra: Spectra, tree: Hierarchy, v: Variances) -> Forward:
     """Eliminate everything; the log marginal likelihood of y given the variances."""
-    groups = _eliminate_groups(spectra, v)
+    groups = eliminate_groups(spectra, v)
     n_c, nu_c = _species_sums(spectra, tree, groups, v.species.shape[1])
-    species = _eliminate(n_c, nu_c, v.species)
+    species = eliminate(n_c, nu_c, v.species)
     k = tree.sizes[3]
     precision = np.diag(summed(tree.comp_of, groups.m_bb, k))
     right = summed(tree.comp_of, groups.v_b, k)
     eb, n_s, nu_s, b_s = _species_to_supercategories(tree, groups, species, v, precision, right)
-    supercategory = _eliminate(n_s, nu_s, np.broadcast_to(v.supercategory, nu_s.shape))
+    supercategory = eliminate(n_s, nu_s, np.broadcast_to(v.supercategory, nu_s.shape))
     up = 1.0 / v.supercategory
     w_s = supercategory.gm @ b_s  # (S, d, K)
     eb_s = supercategory.gm.transpose(0, 2, 1) @ w_s
     n_0, nu_0 = supercategory.n_up.sum(axis=0), (up * supercategory.nu_e).sum(axis=0)
-    root = _eliminate(n_0[None], nu_0[None], v.root[None])
+    root = eliminate(n_0[None], nu_0[None], v.root[None])
     w_0 = root.gm[0] @ (up[:, None] * eb_s.sum(axis=0))  # (d, K)
     stacked = np.concatenate([w_s.reshape(-1, k), w_0])
     precision -= syrk(stacked)
@@ -162,49 +91,11 @@ def forward(spectra: Spectra, tree: Hierarchy, v: Variances) -> Forward:
     levels = (species, supercategory, root)
     logdet += groups.logdet + sum(level.logdet for level in levels)
     quad += float(groups.c.sum()) - sum(float((level.w**2).sum()) for level in levels)
-    log_marginal = -0.5 * (float(spectra.n.sum()) * _LOG_2PI + logdet + quad)
+    log_marginal = -0.5 * (float(spectra.n.sum()) * LOG_2PI + logdet + quad)
     return Forward(
         v, groups, species, eb, supercategory, eb_s, root, root.gm[0].T @ w_0, compounds,
         log_marginal,
     )  # fmt: skip
-
-
-def _eliminate_groups(spectra: Spectra, v: Variances) -> Groups:
-    beta = 1.0 / v.tau_b2
-    precision = 1.0 / v.sigma2
-    per_row = np.repeat(precision, spectra.rank)
-    psi = np.repeat(v.psi, spectra.rank)
-    lam, t, z = spectra.lam * per_row, spectra.t * per_row, spectra.z * per_row
-    f = 1.0 / (1.0 + psi * lam)
-    e = psi * f
-    n = spectra.n * precision
-    # n^ is at least what one row with this much covariate leaves, far above rounding
-    n_hat = np.maximum(n - spectra.by_group(t * t * e), 1e-15 * n)
-    s_hat = spectra.sum_y * precision - spectra.by_group(t * z * e)
-    y_hat = spectra.yy * precision - spectra.by_group(z * z * e)
-    kappa = 1.0 / (n_hat + beta)
-    m_hat = weighted_rows(spectra, f * t)
-    # a flat intercept has no prior variance to count
-    flat = beta == 0
-    spread = np.where(flat, np.log(n_hat), np.log1p(n_hat * np.where(flat, 1.0, v.tau_b2)))
-    logdet = (spectra.n * np.log(v.sigma2)).sum() + np.log1p(psi * lam).sum() + spread.sum()
-    bk = beta * kappa
-    return Groups(
-        f=f,
-        g=lam * f,
-        t=t,
-        n_hat=n_hat,
-        s_hat=s_hat,
-        kappa=kappa,
-        beta=beta,
-        m_hat=m_hat,
-        m_bb=n_hat * bk,
-        m_bw=bk[:, None] * m_hat,
-        v_b=bk * s_hat,
-        v_w=weighted_rows(spectra, f * z) - (kappa * s_hat)[:, None] * m_hat,
-        c=y_hat - kappa * s_hat**2,
-        logdet=float(logdet),
-    )
 
 
 def _species_sums(
@@ -225,21 +116,6 @@ def _species_sums(
             n_c[c, 0, 1:] = n_c[c, 1:, 0] = groups.m_bw[a:b].sum(axis=0)
             nu_c[c, 1:] = groups.v_w[a:b].sum(axis=0)
     return n_c, nu_c
-
-
-def _eliminate(n: Floats, nu: Floats, prior: Floats) -> Level:
-    """Eliminate J nodes with N ``(J, d, d)``, nu ``(J, d)`` and prior variances ``(J, d)``."""
-    d = nu.shape[1]
-    root_t, inverse_t = np.sqrt(prior), 1.0 / prior
-    chol = np.linalg.cholesky(np.eye(d) + root_t[:, :, None] * n * root_t[:, None, :])
-    gm = np.linalg.inv(chol) * root_t[:, None, :]
-    e = gm.transpose(0, 2, 1) @ gm
-    n_up = -inverse_t[:, :, None] * e * inverse_t[:, None, :]
-    n_up[:, np.arange(d), np.arange(d)] += inverse_t
-    w = np.einsum("jab,jb->ja", gm, nu)
-    nu_e = np.einsum("jba,jb->ja", gm, w)
-    logdet = 2.0 * float(np.log(np.einsum("jaa->ja", chol)).sum())
-    return Level(gm, e, w, nu_e, n_up, logdet)
 
 
 def _species_to_supercategories(

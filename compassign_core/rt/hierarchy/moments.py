@@ -16,7 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from compassign_core.rt.hierarchy.marginal import Forward, summed, weighted_rows
+from compassign_core.rt.hierarchy.group_moments import (
+    GroupGradient,
+    GroupMoments,
+    Parents,
+    SlopeProducts,
+    group_moments,
+)
+from compassign_core.rt.hierarchy.groups import summed
+from compassign_core.rt.hierarchy.marginal import Forward
 from compassign_core.rt.hierarchy.spectra import Spectra
 from compassign_core.rt.hierarchy.tree import Hierarchy
 
@@ -24,19 +32,15 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Gradient:
+class Gradient(GroupGradient):
     """Derivatives of the log marginal by the logarithm of each variance.
 
     Attributes
     ----------
-    sigma2, psi, tau_b2 : by group, ``(G,)``; that of a flat intercept means nothing.
     species_b, species_w : intercepts and slopes of species, by supercategory, ``(S,)``.
     supercategory_b, supercategory_w, tau_comp2, theta2 : numbers.
     """
 
-    sigma2: Floats
-    psi: Floats
-    tau_b2: Floats
     species_b: Floats
     species_w: Floats
     supercategory_b: float
@@ -46,7 +50,7 @@ class Gradient:
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(GroupMoments):
     """Posterior means and covariances; alpha is about the compounds' offsets.
 
     Attributes
@@ -57,9 +61,6 @@ class Moments:
         F_s Sigma ``(S, d, K)``.
     species, species_cov, species_gain : ``(C, d)``, ``(C, d, d)``, and G_c ``(C, d, d)``.
     cross : Cov(a_c, alpha_k) of every group, ``(G, d)``.
-    shift : E[beta_g] less its prior mean a^_c + e_0 alpha^_k, ``(G, P+1)``.
-    rss : residual sum of squares at the posterior mean, ``(G,)``, min².
-    p_eff : effective number of coefficients, ``(G,)``.
     gradient : derivatives of the log marginal.
     """
 
@@ -75,9 +76,6 @@ class Moments:
     species_cov: Floats
     species_gain: Floats
     cross: Floats
-    shift: Floats
-    rss: Floats
-    p_eff: Floats
     gradient: Gradient
 
 
@@ -112,13 +110,14 @@ def backward(spectra: Spectra, tree: Hierarchy, done: Forward) -> Moments:
     """Moments and gradient after elimination."""
     upper = _upper(done)
     species = _species(tree, done, upper)
-    shift, rss, p_eff, by_group = _groups(spectra, tree, done, upper, species)
+    parents = _parents(spectra, tree, done, upper, species)
+    of_groups, by_group = group_moments(spectra, done.groups, done.variances, parents)
     v, n_super = done.variances, tree.sizes[2]
     excess_c = species.deviation / v.species - 1.0
     excess_s = upper.deviation / v.supercategory - 1.0
     tau_comp2, theta2 = _compound_gradient(tree, done, upper)
     gradient = Gradient(
-        *by_group,
+        **vars(by_group),
         species_b=0.5 * summed(tree.supercat_of, excess_c[:, 0], n_super),
         species_w=0.5 * summed(tree.supercat_of, excess_c[:, 1:].sum(axis=1), n_super),
         supercategory_b=0.5 * float(excess_s[:, 0].sum()),
@@ -127,6 +126,7 @@ def backward(spectra: Spectra, tree: Hierarchy, done: Forward) -> Moments:
         theta2=theta2,
     )
     return Moments(
+        **vars(of_groups),
         alpha=upper.alpha,
         sigma=upper.sigma,
         root=upper.root,
@@ -139,9 +139,6 @@ def backward(spectra: Spectra, tree: Hierarchy, done: Forward) -> Moments:
         species_cov=species.cov,
         species_gain=species.gain,
         cross=species.cross,
-        shift=shift,
-        rss=rss,
-        p_eff=p_eff,
         gradient=gradient,
     )
 
@@ -204,69 +201,27 @@ def _species(tree: Hierarchy, done: Forward, upper: _Upper) -> _Species:
     return _Species(a, cov, gain, cross, (a - upper.a_s[parent]) ** 2 + variance)
 
 
-def _groups(
+def _parents(
     spectra: Spectra, tree: Hierarchy, done: Forward, upper: _Upper, species: _Species
-) -> tuple[Floats, Floats, Floats, tuple[Floats, Floats, Floats]]:
-    """Shift, residual sum of squares, effective coefficients, and the gradient by group.
-
-    C_g = Cov(a_c + e_0 alpha_k) enters through <M, C> and tr(M C M) only, for which the diagonal
-    of ``U C_ww U'`` is enough.
-    """
-    g, v = done.groups, done.variances
+) -> Parents:
+    """What groups are drawn about: their species, and the effect of their compound."""
     of, comp = tree.species_of, tree.comp_of
-    d, p = species.a.shape[1], spectra.u.shape[1]
-    h_b = species.a[of, 0] + upper.alpha[comp]
-    c_bb = species.cov[of, 0, 0] + 2.0 * species.cross[:, 0] + upper.sigma[comp, comp]
-    h_w = species.a[of, 1:] if d > 1 else np.zeros((of.size, p))
-    slopes = _slope_products(spectra, tree, done, species)
-    m, kappa, beta = g.m_hat, g.kappa, g.beta
-    bk = beta * kappa
-    mh = np.einsum("gp,gp->g", m, h_w)
-    # residual intercept r_b = s^ - n^ h_b - m^·h_w, so that tau_b² xi_b = kappa r_b stays finite
-    r_b = g.s_hat - g.n_hat * h_b - mh
-    mh_w = weighted_rows(spectra, g.g * slopes.u_h) - (kappa * mh)[:, None] * m
-    mh_w += g.m_bw * h_b[:, None]
-    xi_w = g.v_w - mh_w
-    m2 = np.einsum("gp,gp->g", m, m)
-    m_bar = weighted_rows(spectra, g.g * g.f * g.t)
-    c_bw = species.cov[of, 0, 1:] + species.cross[:, 1:] if d > 1 else np.zeros((of.size, p))
-    m_c_b = np.einsum("gp,gp->g", m, c_bw)
-    g_q, g2_q = (spectra.by_group(w * slopes.quad) for w in (g.g, g.g**2))
-    # <M, C>, tr(M C M)_ww and tau_b² (M C M)_bb
-    m_c = g.m_bb * c_bb + 2.0 * bk * m_c_b + g_q - kappa * slopes.mcm
-    along = m_bar - (kappa * m2)[:, None] * m  # M_ww m^
-    trace_w = c_bb * bk**2 * m2 + 2.0 * bk * np.einsum("gp,gp->g", along, c_bw) + g2_q
-    trace_w += -2.0 * kappa * np.einsum("gp,gp->g", m_bar, slopes.cm) + kappa**2 * m2 * slopes.mcm
-    mcm_b = beta * kappa**2 * (g.n_hat**2 * c_bb + 2.0 * g.n_hat * m_c_b + slopes.mcm)
-    gamma_b = kappa * g.n_hat - mcm_b  # tau_b² Gamma_bb
-    gamma_w = v.psi * (spectra.by_group(g.g) - kappa * m2 - trace_w)
-    xi_b2 = beta * (kappa * r_b) ** 2  # tau_b² xi_b²
-    xi_w2 = v.psi * np.einsum("gp,gp->g", xi_w, xi_w)
-    fit = g.c - 2.0 * (h_b * g.v_b + np.einsum("gp,gp->g", h_w, g.v_w))
-    fit += h_b * (g.m_bb * h_b + bk * mh) + np.einsum("gp,gp->g", h_w, mh_w)
-    d_b, d_w = 0.5 * (xi_b2 - gamma_b), 0.5 * (xi_w2 - gamma_w)
-    d_sigma = 0.5 * (fit - spectra.n + m_c) - d_b - d_w
-    shift = np.concatenate([(kappa * r_b)[:, None], v.psi[:, None] * xi_w], axis=1)
-    rss = np.maximum(fit - xi_b2 - xi_w2, 0.0) * v.sigma2
-    return shift, rss, m_c + gamma_b + gamma_w, (d_sigma, d_w, d_b)
-
-
-@dataclass(frozen=True, eq=False)
-class _SlopeProducts:
-    """Products of the species' slopes with the eigenvectors and m^ of their groups."""
-
-    u_h: Floats  # (R,) U h_w
-    quad: Floats  # (R,) u'C_ww u
-    cm: Floats  # (G, P) C_ww m^
-    mcm: Floats  # (G,) m^'C_ww m^
+    g, p, head = of.size, spectra.u.shape[1], species.a.shape[1] > 1
+    return Parents(
+        mean=species.a[of, 0] + upper.alpha[comp],
+        variance=species.cov[of, 0, 0] + 2.0 * species.cross[:, 0] + upper.sigma[comp, comp],
+        slopes=species.a[of, 1:] if head else np.zeros((g, p)),
+        cross=species.cov[of, 0, 1:] + species.cross[:, 1:] if head else np.zeros((g, p)),
+        products=_slope_products(spectra, tree, done, species),
+    )
 
 
 def _slope_products(
     spectra: Spectra, tree: Hierarchy, done: Forward, species: _Species
-) -> _SlopeProducts:
+) -> SlopeProducts:
     r, p = spectra.u.shape
     m = done.groups.m_hat
-    made = _SlopeProducts(np.zeros(r), np.zeros(r), np.zeros((m.shape[0], p)), np.zeros(m.shape[0]))
+    made = SlopeProducts.none(r, m.shape[0], p)
     if species.a.shape[1] == 1:
         return made
     start = tree.species_start

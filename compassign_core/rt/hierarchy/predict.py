@@ -14,71 +14,69 @@ import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.settings.rt import SCALE_LEVEL
-from compassign_core.rt.design import Design
+from compassign_core.rt.design_arrays import design_of
 from compassign_core.rt.hierarchy.artifact import PoolingSummaries
-from compassign_core.rt.hierarchy.predictive import Predictive, locate, predict
+from compassign_core.rt.hierarchy.predictive import locate, predict
 from compassign_core.rt.predict import Scores
+from compassign_core.rt.student import t_quantiles
 from compassign_core.rt.support import novelty_index, support_bin_index
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def score_rows(summaries: PoolingSummaries, ids: Mapping[str, Ints], raw: Floats) -> Scores:
-    """Score n rows with raw covariates ``(n, C)`` (NaN = missing).
+class PoolingScorer:
+    """Scores rows of any group.
 
-    `ids` holds species, species_cluster, comp_id and compound, ``(n,)`` each; -1 is unknown.
+    What depends on trained groups and levels alone is worked out once.
     """
-    at_scale = summaries.level_index(SCALE_LEVEL)
-    places = locate(
-        summaries.posterior,
-        ids[summaries.group_col],
-        ids["species_cluster"],
-        ids["comp_id"],
-        ids["compound"],
-    )
-    found = predict(summaries.posterior, places, _design(summaries).matrix(raw))
-    trained = places.group >= 0
-    n_train = np.where(trained, summaries.n_train[places.group], 0)
-    bins = support_bin_index(n_train)
-    novelty = novelty_index(
-        ids["species"], ids["comp_id"], summaries.pairs, summaries.species, summaries.comps
-    )
-    # an untrained group of supercategories may be of a seen pair only if ids contradict each other
-    kappa = np.where(trained, summaries.kappa[:, bins], summaries.novelty_kappa[:, novelty])
-    quantile = np.where(
-        trained,
-        summaries.t_quantile[:, places.group],
-        _t_quantiles(summaries, found),
-    )
-    return Scores(
-        np.isfinite(found.mean),
-        n_train,
-        bins,
-        found.mean,
-        found.scale * kappa[at_scale],
-        np.where(np.isfinite(found.mean), found.df, np.nan),
-        found.scale * kappa * quantile,
-    )
 
+    def __init__(self, summaries: PoolingSummaries, levels: Floats) -> None:
+        self._summaries, self._levels = summaries, levels
+        self._design = design_of(summaries)
+        self._bins = support_bin_index(summaries.n_train)
+        wanted = np.append(levels, SCALE_LEVEL)
+        kappa = summaries.kappa_at(wanted)[:, self._bins]  # (K + 1, G)
+        self._correction = kappa[-1]
+        self._half_width = kappa[:-1] * t_quantiles(summaries.posterior.noise_df, levels)
+        self._of_novelty = summaries.novelty_kappa_at(wanted)  # (K + 1, 4)
 
-def _design(summaries: PoolingSummaries) -> Design:
-    return Design(
-        tuple(summaries.covariates.tolist()),
-        tuple(summaries.indicators.tolist()),
-        summaries.centre,
-        summaries.imputed,
-        tuple(summaries.dropped.tolist()),
-    )
+    def __call__(self, ids: Mapping[str, Ints], raw: Floats) -> Scores:
+        """Score n rows; see `model.Scorer`."""
+        of = self._summaries
+        places = locate(
+            of.posterior,
+            ids[of.group_col],
+            ids["species_cluster"],
+            ids["comp_id"],
+            ids["compound"],
+        )
+        found = predict(of.posterior, places, self._design.matrix(raw))
+        group = places.group
+        trained = group >= 0
+        correction, half_width = self._correction[group], self._half_width[:, group]
+        new = np.flatnonzero(~trained)
+        if new.size:
+            kappa = self._of_novelty[:, self._novelty(ids, new)]
+            correction[new] = kappa[-1]
+            half_width[:, new] = kappa[:-1] * t_quantiles(found.df[new], self._levels)
+        scored = np.isfinite(found.mean)
+        return Scores(
+            scored,
+            n_train=np.where(trained, of.n_train[group], 0),
+            bins=np.where(trained, self._bins[group], support_bin_index(0)),
+            mean=found.mean,
+            df=np.where(scored, found.df, np.nan),
+            raw_scale=found.scale,
+            scale=found.scale * correction,
+            half_widths=found.scale * half_width,
+        )
 
+    def _novelty(self, ids: Mapping[str, Ints], rows: Ints) -> Ints:
+        """Index into `NOVELTY` of some rows.
 
-def _t_quantiles(summaries: PoolingSummaries, found: Predictive) -> Floats:
-    """Quantiles at the predictive's df and every level, ``(L, n)``.
-
-    They are read off the stored grid on logarithmic axes.
-    """
-    at = np.log(np.clip(found.df, summaries.df_grid[0], summaries.df_grid[-1]))
-    grid = np.log(summaries.df_grid)
-    return np.asarray(
-        np.exp(np.stack([np.interp(at, grid, row) for row in np.log(summaries.df_quantile)]))
-    )
+        An untrained group of supercategories is of a seen pair only if ids contradict each other.
+        """
+        of = self._summaries
+        species, comp = ids["species"][rows], ids["comp_id"][rows]
+        return novelty_index(species, comp, of.pairs, of.species, of.comps)

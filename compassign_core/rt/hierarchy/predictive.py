@@ -8,27 +8,29 @@ With x~ = (1, x)::
 
 where a is that of the species, of its supercategory (plus the spread of species in it), or of the
 root, and alpha that of the compound, or ``z·theta`` plus tau_comp² for one never trained. Noise
-comes on top. These moments are exact given the scales.
+comes on top. These moments are exact given the scales. What is different in the compound tree
+stands in `compound_tree.predictive`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from compassign_core.rt.hierarchy.stored import HierarchyPosterior
+from compassign_core.rt.hierarchy.compound_tree.predictive import untrained
+from compassign_core.rt.hierarchy.compound_tree.stored import CompoundPosterior
+from compassign_core.rt.hierarchy.stored import HierarchyPosterior, StoredPosterior
+from compassign_core.rt.quadratic import CACHED_VALUES, parts, quadratic_forms
+from compassign_core.rt.student import MOST_DF
 from compassign_core.rt.support import lookup, safe_keys
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MOST_DF = 1e6
-"""Degrees of freedom from which a Student-t is a Normal in every digit that matters."""
-
-_GATHERED_VALUES = 1 << 21
-"""Covariance numbers gathered at a time (16 MiB)."""
+_GATHERED_VALUES = 1 << 20
+"""Covariance numbers gathered at a time for untrained groups, which come species by species."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +40,10 @@ class Places:
     Attributes
     ----------
     group : trained group or -1, ``(n,)``.
-    node : node that gives the coefficients of an untrained group, ``(n,)``.
+    node : species (C), supercategory of one never seen (S), or 1 more for one never seen of
+        neither: what an untrained group is predicted from, ``(n,)``.
     comp : trained compound or -1, ``(n,)``.
-    z : descriptors, zero where unknown, ``(n, D)``.
+    z : descriptors of rows of untrained groups, zero where unknown, ``(n, D)``.
     described : whether they are known, ``(n,)``.
     """
 
@@ -49,6 +52,10 @@ class Places:
     comp: Ints
     z: Floats
     described: npt.NDArray[np.bool_]
+
+    def of(self, rows: Ints) -> Places:
+        """The places of some rows."""
+        return Places(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +91,7 @@ class Predictive:
 
 
 def locate(
-    posterior: HierarchyPosterior,
+    posterior: StoredPosterior,
     group_id: Ints,
     species_cluster: Ints,
     comp_id: Ints,
@@ -95,11 +102,13 @@ def locate(
     of_species = lookup(posterior.species, group_id)
     of_super = lookup(posterior.supercategories, species_cluster)
     node = np.where(of_super >= 0, n_species + of_super, n_species + n_super)
+    group = lookup(posterior.keys, safe_keys(group_id, comp_id))
     known = lookup(posterior.chem_id, compound)
     z = np.zeros((compound.size, posterior.chem_z.shape[1]))
-    z[known >= 0] = posterior.chem_z[known[known >= 0]]
+    asked = np.flatnonzero((known >= 0) & (group < 0))  # trained groups need no descriptors
+    z[asked] = posterior.chem_z[known[asked]]
     return Places(
-        group=lookup(posterior.keys, safe_keys(group_id, comp_id)),
+        group=group,
         node=np.where(of_species >= 0, of_species, node),
         comp=lookup(posterior.comps, comp_id),
         z=z,
@@ -107,19 +116,18 @@ def locate(
     )
 
 
-def predict(posterior: HierarchyPosterior, at: Places, x: Floats) -> Predictive:
+def predict(posterior: StoredPosterior, at: Places, x: Floats) -> Predictive:
     """The predictive at centred features ``(n, P)``."""
     n = x.shape[0]
     mean, variance, noise, noise_df = np.full((4, n), np.nan)
     made = Predictive(mean, variance, noise, noise_df, at.group >= 0)
-    for rows, fill in (
-        (np.flatnonzero(made.trained), _trained),
-        (np.flatnonzero(~made.trained), _untrained),
+    for rows, fill, gathered in (
+        (np.flatnonzero(made.trained), _trained, CACHED_VALUES),
+        (np.flatnonzero(~made.trained), _untrained, _GATHERED_VALUES),
     ):
         if rows.size and (posterior.pooled or fill is _trained):
-            step = max(1, _GATHERED_VALUES // (x.shape[1] + 1) ** 2)
-            for begin in range(0, rows.size, step):
-                part = rows[begin : begin + step]
+            for slot in parts(rows.size, x.shape[1] + 1, gathered):
+                part = rows[slot]
                 x1 = np.concatenate([np.ones((part.size, 1)), x[part]], axis=1)
                 values = fill(posterior, at, part, x1)
                 made.mean[part], made.variance[part] = values[0], np.maximum(values[1], 0.0)
@@ -127,24 +135,23 @@ def predict(posterior: HierarchyPosterior, at: Places, x: Floats) -> Predictive:
     return made
 
 
-def _trained(
-    posterior: HierarchyPosterior, at: Places, part: Ints, x1: Floats
-) -> tuple[Floats, ...]:
+def _trained(posterior: StoredPosterior, at: Places, part: Ints, x1: Floats) -> tuple[Floats, ...]:
     g = at.group[part]
-    rows, columns = np.tril_indices(x1.shape[1])
-    twice = np.where(rows == columns, 1.0, 2.0)
-    products = x1[:, rows] * x1[:, columns] * twice
     return (
-        (x1 * posterior.beta_mean[g]).sum(axis=1),
-        (products * posterior.beta_cov_packed[g]).sum(axis=1),
+        np.vecdot(x1, posterior.beta_mean[g]),
+        quadratic_forms(x1, posterior.beta_cov_packed[g]),
         posterior.noise_variance[g],
         posterior.noise_df[g],
     )
 
 
 def _untrained(
-    posterior: HierarchyPosterior, at: Places, part: Ints, x1: Floats
+    posterior: StoredPosterior, at: Places, part: Ints, x1: Floats
 ) -> tuple[Floats, ...]:
+    if isinstance(posterior, CompoundPosterior):
+        here = at.of(part)
+        return untrained(posterior, here.node, here.comp, here.z, here.described, x1)
+    assert isinstance(posterior, HierarchyPosterior)
     node, comp, z = at.node[part], at.comp[part], at.z[part]
     known = comp >= 0
     x = x1[:, : posterior.node_mean.shape[1]]  # (n, d)

@@ -1,26 +1,34 @@
 """The scales that are fitted: their names, priors, and the way from their logarithms to variances.
 
 A scale is a standard deviation with a HalfNormal prior; it is fitted as its logarithm phi, and
-the Jacobian ``sum(phi)`` belongs to the posterior, which keeps the mode away from zero.
+the Jacobian ``sum(phi)`` belongs to the posterior, which keeps the mode away from zero. Which
+scales a tree has above its groups, it says itself (`species_scales`, `compound_tree.scales`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
 from compassign_core.contracts.settings.pooling import PoolingSettings
+from compassign_core.rt.hierarchy.compound_tree.marginal import CompoundVariances
+from compassign_core.rt.hierarchy.compound_tree.scales import CompoundTreeScales
+from compassign_core.rt.hierarchy.group_moments import GroupGradient
+from compassign_core.rt.hierarchy.groups import GroupVariances
 from compassign_core.rt.hierarchy.marginal import Variances
-from compassign_core.rt.hierarchy.moments import Gradient
+from compassign_core.rt.hierarchy.species_scales import SpeciesTreeScales
 from compassign_core.rt.hierarchy.tree import Hierarchy
 
 Floats = npt.NDArray[np.float64]
 
-LOG_BOUNDS = (-14.0, 6.0)
-"""Range of a log scale; beyond it nothing changes that could be seen in retention times."""
+LOG_BOUNDS = (-10.0, 4.0)
+"""Range of a log scale: 45 microminutes to 55 minutes. Beyond it nothing changes that could be seen
+in retention times, and matrices stop being positive definite in double precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +62,29 @@ class Noise:
         return np.asarray(np.exp(log_factor), dtype=np.float64)
 
 
+class TreeScales(Protocol):
+    """What a tree says of the scales above its groups; values and results go by name."""
+
+    @property
+    def priors(self) -> list[tuple[str, float]]:
+        """Names with their HalfNormal prior scales."""
+
+    @property
+    def start(self) -> Mapping[str, float]:
+        """Scales to begin at, by name or by the name of the family before the bracket."""
+
+    def variances(
+        self, value: Mapping[str, float], groups: GroupVariances, tree: Hierarchy, features: int
+    ) -> Variances | CompoundVariances:
+        """All variances, from the squares of the scales."""
+
+    def derivatives(self, gradient: GroupGradient) -> dict[str, float]:
+        """Derivatives by the log variances."""
+
+    def information(self, tree: Hierarchy, features: int) -> dict[str, float]:
+        """Rough Fisher information of the log scales: twice the units that speak about each."""
+
+
 @dataclass(frozen=True)
 class ScaleSet:
     """Which scales a model has, with their HalfNormal prior scales.
@@ -80,21 +111,22 @@ class ScaleSet:
             entries.append(("sigma_y", pr.sigma_y_prior))
         if self.slopes and s.lambda_slopes == "learned":
             entries.append(("slope", pr.slope_prior))
-        supers = range(self.n_super)
         if s.intercept_prior == "comp_hier_supercat":
-            entries += [("tau_b", pr.tau_b_prior), ("tau_comp", pr.tau_comp_prior)]
-            entries.append(("tau_mu_super", pr.tau_mu_prior))
-            entries += [(f"tau_mu[{i}]", pr.tau_mu_prior) for i in supers]
-        if self.slope_head:
-            entries.append(("tau_w_super", pr.tau_w_prior))
-            entries += [(f"tau_w[{i}]", pr.tau_w_prior) for i in supers]
+            entries.append(("tau_b", pr.tau_b_prior))
+        entries += self.above.priors
         object.__setattr__(self, "names", tuple(name for name, _ in entries))
         object.__setattr__(self, "prior", tuple(scale for _, scale in entries))
 
     @property
-    def slope_head(self) -> bool:
-        """Whether slopes are pooled over the tree."""
-        return self.slopes and self.settings.slope_head_mode == "cluster_supercat"
+    def compound_tree(self) -> bool:
+        """Whether slopes are pooled by compound, in `compound_tree`."""
+        return self.settings.slope_head_mode == "compound_supercat"
+
+    @property
+    def above(self) -> TreeScales:
+        """The scales above the groups."""
+        kind = CompoundTreeScales if self.compound_tree else SpeciesTreeScales
+        return kind(self.settings, self.n_super, self.slopes)
 
     def log_prior(self, phi: Floats) -> tuple[float, Floats]:
         """Log density of phi, HalfNormal with Jacobian, and its gradient."""
@@ -103,34 +135,15 @@ class ScaleSet:
         value = -0.5 * u + phi + 0.5 * np.log(2.0 / np.pi) - np.log(scale)
         return float(value.sum()), 1.0 - u
 
-    def variances(self, phi: Floats, tree: Hierarchy, noise: Noise, features: int) -> Variances:
+    def variances(
+        self, phi: Floats, tree: Hierarchy, noise: Noise, features: int
+    ) -> Variances | CompoundVariances:
         """All variances at log scales `phi`."""
         value = dict(zip(self.names, np.exp(2.0 * phi).tolist(), strict=True))
-        g, _, n_super, _ = tree.sizes
-        pr = self.settings.priors
+        g = tree.sizes[0]
         sigma2 = np.full(g, value["sigma_y"]) if noise.variance is None else noise.variance
-        psi, tau_b2 = self.spreads(phi, sigma2, noise)
-        # of a flat intercept nothing in the tree is informed: any variance leaves it alone
-        mu = np.array([value.get(f"tau_mu[{i}]", 1.0) for i in range(n_super)])
-        w = np.array([value.get(f"tau_w[{i}]", 1.0) for i in range(n_super)])
-        wide = features if self.slope_head else 0
-
-        def node(intercept: Floats, slope: Floats) -> Floats:
-            return np.concatenate([intercept[:, None], np.repeat(slope[:, None], wide, 1)], axis=1)
-
-        def single(intercept: float, slope: float) -> Floats:
-            return np.array([intercept] + [slope] * wide)
-
-        return Variances(
-            sigma2=sigma2,
-            psi=psi,
-            tau_b2=tau_b2,
-            species=node(mu, w)[tree.supercat_of],
-            supercategory=single(value.get("tau_mu_super", 1.0), value.get("tau_w_super", 1.0)),
-            root=single(pr.t0_prior_sigma**2, pr.w0_prior_sigma**2),
-            tau_comp2=value.get("tau_comp", 1.0),
-            theta2=pr.theta_alpha_prior_sigma**2,
-        )
+        groups = GroupVariances(sigma2, *self.spreads(phi, sigma2, noise))
+        return self.above.variances(value, groups, tree, features)
 
     def spreads(
         self, phi: Floats, variance: Floats, noise: Noise, df: Floats | None = None
@@ -149,7 +162,7 @@ class ScaleSet:
             return psi, np.full(variance.shape, np.inf)
         return psi, value["tau_b"] * noise.tied(variance, s.rho_intercept, df)
 
-    def chain(self, gradient: Gradient) -> Floats:
+    def chain(self, gradient: GroupGradient) -> Floats:
         """Derivatives by the log scales, ``(len(names),)``, of those by log variances."""
         psi = float(gradient.psi.sum())
         fixed = self.settings.lambda_slopes != "learned"
@@ -157,32 +170,22 @@ class ScaleSet:
             "sigma_y": float(gradient.sigma2.sum()) + (psi if fixed else 0.0),
             "slope": psi,
             "tau_b": float(gradient.tau_b2.sum()),
-            "tau_comp": gradient.tau_comp2,
-            "tau_mu_super": gradient.supercategory_b,
-            "tau_w_super": gradient.supercategory_w,
+            **self.above.derivatives(gradient),
         }
-        by_name |= {f"tau_mu[{i}]": float(x) for i, x in enumerate(gradient.species_b)}
-        by_name |= {f"tau_w[{i}]": float(x) for i, x in enumerate(gradient.species_w)}
         return 2.0 * np.array([by_name[name] for name in self.names])
 
     def start(self, sigma: float) -> Floats:
         """Log scales to begin at; `sigma` is a rough noise standard deviation in minutes."""
-        known = {"sigma_y": sigma, "slope": 0.1, "tau_b": 0.03, "tau_comp": 0.5}
-        known |= {"tau_mu_super": 0.03, "tau_w_super": 0.05}
-        begin = [known.get(n, 0.03 if n.startswith("tau_mu") else 0.05) for n in self.names]
+        known = {"sigma_y": sigma, "slope": 0.1, "tau_b": 0.03, **self.above.start}
+        begin = [known[name.split("[")[0]] for name in self.names]
         return np.log(np.array(begin, dtype=np.float64))
 
     def information(self, tree: Hierarchy, rows: float, eigen_rows: int, features: int) -> Floats:
         """Rough Fisher information of each log scale: twice the units that speak about it."""
-        g, n_species, n_super, k = tree.sizes
         known = {
             "sigma_y": 2.0 * max(rows - 0.7 * eigen_rows, 0.2 * rows),
             "slope": 0.5 * max(eigen_rows, 1),
-            "tau_b": 1.5 * g,
-            "tau_comp": 2.0 * k,
-            "tau_mu_super": 1.0 * n_super,
-            "tau_w_super": 1.0 * n_super * features,
+            "tau_b": 1.5 * tree.sizes[0],
+            **self.above.information(tree, features),
         }
-        per = n_species / n_super
-        mu, w = 1.0 + per, 1.0 + per * features
-        return np.array([known.get(n, mu if n.startswith("tau_mu") else w) for n in self.names])
+        return np.array([known[name] for name in self.names])

@@ -7,13 +7,14 @@ uncentred; y is taken about its compound's mean (see `tree.Hierarchy.offset`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from compassign_core.rt.rows import BLOCK_VALUES, Block, TrainingRows
+from compassign_core.rt.rows import BLOCK_VALUES, Block, GroupedRows, TrainingRows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,13 +28,18 @@ class Spectra:
 
     Attributes
     ----------
-    n, sum_y, yy : rows, sum and sum of squares of y about the compound's mean, ``(G,)``.
+    n : rows, ``(G,)``.
+    weight, log_weight : sums of their weights and of the logarithms of these; n and 0 where rows
+        have no weights, ``(G,)``.
+    sum_y, yy : weighted sum and sum of squares of y about the compound's mean, ``(G,)``.
     start : first eigenvector of each group, and R at the end, ``(G+1,)``.
     u : eigenvectors as rows, ``(R, P)``.
     lam, t, z : eigenvalues and the sums of x and xy along them, ``(R,)``.
     """
 
     n: Floats
+    weight: Floats
+    log_weight: Floats
     sum_y: Floats
     yy: Floats
     start: Ints
@@ -61,6 +67,8 @@ class Spectra:
         return replace(
             self,
             n=self.n[groups],
+            weight=self.weight[groups],
+            log_weight=self.log_weight[groups],
             sum_y=self.sum_y[groups],
             yy=self.yy[groups],
             start=start,
@@ -71,19 +79,49 @@ class Spectra:
         )
 
 
-def decompose(rows: TrainingRows, offset_of_group: Floats, values: int = BLOCK_VALUES) -> Spectra:
-    """Statistics of all groups of `rows`; `values` bounds memory and changes no bit.
+def decompose(
+    data: GroupedRows,
+    offset_of_group: Floats,
+    values: int = BLOCK_VALUES,
+    weights: Callable[[TrainingRows], Floats] | None = None,
+) -> Spectra:
+    """Statistics of all groups; `values` bounds memory and changes no bit.
 
-    `offset_of_group` ``(G,)`` is taken off the retention times of each group.
+    Parameters
+    ----------
+    data : rows of G groups, gone over once, chunk by chunk.
+    offset_of_group : taken off the retention times of each group, ``(G,)``.
+    weights : positive weights omega ``(n,)`` of the rows of a chunk, whose noise variance is then
+        sigma²/omega; all 1 when not given.
     """
-    y = rows.y - np.repeat(offset_of_group, rows.count)
-    made = _empty(rows.count.astype(np.float64), rows.x.shape[1])
-    for block in replace(rows, y=y).blocks(1, values):
-        made.sum_y[block.groups] = block.y.sum(axis=1)
-        made.yy[block.groups] = (block.y * block.y).sum(axis=1)
-        if rows.x.shape[1]:
-            _place(made, block.groups, *_block_spectrum(block))
+    made = _empty(data.count.astype(np.float64), data.n_features)
+    first = 0
+    for chunk in data.chunks():
+        omega = None if weights is None else weights(chunk)
+        places = slice(first, first + chunk.keys.size)
+        y = chunk.y - np.repeat(offset_of_group[places], chunk.count)
+        rows = replace(chunk, y=y)
+        for block in rows.blocks(1, values):
+            _add_block(made, first, block, omega)
+        first += chunk.keys.size
     return made
+
+
+def _add_block(made: Spectra, first: int, block: Block, omega: Floats | None) -> None:
+    """Write the statistics of a block's groups; `first` is the place of its chunk's first group."""
+    groups = first + block.groups
+    ones = block.present.astype(np.float64)
+    x, y = block.x, block.y
+    if omega is not None:
+        weight = np.where(block.present, omega[block.rows], 1.0)
+        made.log_weight[groups] = np.log(weight).sum(axis=1)
+        root = np.sqrt(weight)
+        ones, x, y = ones * root, x * root[:, :, None], y * root
+        made.weight[groups] = (ones * ones).sum(axis=1)
+    made.sum_y[groups] = (ones * y).sum(axis=1)
+    made.yy[groups] = (y * y).sum(axis=1)
+    if x.shape[2]:
+        _place(made, groups, *_block_spectrum(x, y, ones))
 
 
 def merged(old: Spectra, new: Spectra, at: Ints) -> Spectra:
@@ -95,9 +133,10 @@ def merged(old: Spectra, new: Spectra, at: Ints) -> Spectra:
     n = old.n.copy()
     n[at] += new.n
     made = _empty(n, p)
-    made.sum_y[:], made.yy[:] = old.sum_y, old.yy
-    made.sum_y[at] += new.sum_y
-    made.yy[at] += new.yy
+    for name in ("weight", "log_weight", "sum_y", "yy"):
+        total = getattr(made, name)
+        total[:] = getattr(old, name)
+        total[at] += getattr(new, name)
     untouched = np.setdiff1d(np.arange(old.n.size), at)
     source, target = _rows_of(old.start, untouched), _rows_of(made.start, untouched)
     for name in ("u", "lam", "t", "z"):
@@ -116,24 +155,28 @@ def _empty(n: Floats, p: int) -> Spectra:
     start = np.concatenate([[0], np.cumsum(rank)])
     r, g = int(start[-1]), n.size
     one = [np.zeros(r) for _ in range(3)]
-    return Spectra(n, np.zeros(g), np.zeros(g), start, np.zeros((r, p)), *one)
+    return Spectra(
+        n, n.copy(), np.zeros(g), np.zeros(g), np.zeros(g), start, np.zeros((r, p)), *one
+    )
 
 
-def _block_spectrum(block: Block) -> tuple[Floats, Floats, Floats, Floats]:
-    """Eigenvalues ``(B, r)`` rising, eigenvectors ``(B, r, P)``, t and z ``(B, r)`` of a block."""
-    m, p = block.x.shape[1:]
-    ones = block.present.astype(np.float64)
-    xt = block.x.transpose(0, 2, 1)
+def _block_spectrum(x: Floats, y: Floats, ones: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Eigenvalues ``(B, r)`` rising, eigenvectors ``(B, r, P)``, t and z ``(B, r)`` of a block.
+
+    From features ``(B, m, P)``, y and the constant ``(B, m)``, each times the root of the weight.
+    """
+    m, p = x.shape[1:]
+    xt = x.transpose(0, 2, 1)
     if m >= p:
-        sums = np.stack([ones, block.y], axis=2)  # (B, m, 2)
+        sums = np.stack([ones, y], axis=2)  # (B, m, 2)
         xs = xt @ sums
-        return _from_sums(xt @ block.x, xs[:, :, 0], xs[:, :, 1])
+        return _from_sums(xt @ x, xs[:, :, 0], xs[:, :, 1])
     # fewer rows than features: the small Gram matrix has the same non-zero eigenvalues
-    lam, v = np.linalg.eigh(block.x @ xt)
+    lam, v = np.linalg.eigh(x @ xt)
     root, inverse = _roots(lam)
-    u = (v.transpose(0, 2, 1) @ block.x) * inverse[:, :, None]
+    u = (v.transpose(0, 2, 1) @ x) * inverse[:, :, None]
     t = root * np.einsum("gnr,gn->gr", v, ones)
-    z = root * np.einsum("gnr,gn->gr", v, block.y)
+    z = root * np.einsum("gnr,gn->gr", v, y)
     return root**2, u, t, z
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import split_group_keys
-from compassign_core.rt.rows import TrainingRows
+from compassign_core.rt.rows import TrainingData
 from compassign_core.rt.support import lookup
 
 Floats = npt.NDArray[np.float64]
@@ -116,32 +116,28 @@ class Hierarchy:
     embeddings: Embeddings
 
     @classmethod
-    def of(cls, rows: TrainingRows, group_col: str, embeddings: Embeddings) -> Self:
-        """The hierarchy of the groups of `rows`; a supercategory as a group is its own species."""
-        group_id, comp_id = split_group_keys(rows.keys)
-        species, first = np.unique(rows.ids[group_col], return_index=True)
-        supercategories, supercat_of = np.unique(
-            rows.ids["species_cluster"][first], return_inverse=True
-        )
-        comps, first, comp_of_row = np.unique(
-            rows.ids["comp_id"], return_index=True, return_inverse=True
-        )
-        z, described = embeddings.rows(rows.ids["compound"][first])
+    def of(cls, data: TrainingData, group_col: str, embeddings: Embeddings) -> Self:
+        """The hierarchy of the groups of `data`; a supercategory as a group is its own species."""
+        group_id, comp_id = split_group_keys(data.keys)
+        seen = data.seen
+        species, cluster = seen.species, seen.species_cluster
+        if group_col == "species_cluster":
+            species = cluster = np.unique(cluster)
+        supercategories, supercat_of = np.unique(cluster, return_inverse=True)
+        comp_of = np.searchsorted(seen.comps, comp_id)
+        z, described = embeddings.rows(seen.compound)
         centre = z[described].mean(axis=0) if described.any() else np.zeros(z.shape[1])
-        # sums of deviations from the first value of the compound: equal times give that time
-        origin = rows.y[first]
-        total = np.bincount(comp_of_row, rows.y - origin[comp_of_row], minlength=comps.size)
         return cls(
-            keys=rows.keys,
+            keys=data.keys,
             species_of=np.searchsorted(species, group_id),
-            comp_of=np.searchsorted(comps, comp_id),
+            comp_of=comp_of,
             supercat_of=supercat_of.astype(np.int64),
             species=species,
             supercategories=supercategories,
-            comps=comps,
+            comps=seen.comps,
             z=np.where(described[:, None], z - centre, 0.0),
             described=described,
-            offset=origin + total / np.bincount(comp_of_row, minlength=comps.size),
+            offset=_means(comp_of, data.mean_y, data.count, seen.comps.size),
             embeddings=replace(embeddings, z=embeddings.z - centre),
         )
 
@@ -177,3 +173,13 @@ class Hierarchy:
             described=self.described[kept],
             offset=self.offset[kept],
         ), groups
+
+
+def _means(unit: Ints, mean: Floats, count: Ints, size: int) -> Floats:
+    """Mean of each unit ``(size,)`` from means and counts of its groups.
+
+    Sums of deviations from the first group's mean: equal times give that time.
+    """
+    first = np.unique(unit, return_index=True)[1]
+    total = np.bincount(unit, count * (mean - mean[first][unit]), minlength=size)
+    return np.asarray(mean[first] + total / np.bincount(unit, count, minlength=size))

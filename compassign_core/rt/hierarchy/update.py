@@ -1,12 +1,12 @@
 """New rows into a fitted model with its scales and noise held: the exact posterior, in one pass.
 
 Only groups that get rows are decomposed again. New groups, species, supercategories and compounds
-are taken in: their noise is what the model says of groups never seen, the spread within a new
-supercategory is the geometric mean of the others'.
+are taken in; their noise is what the model says of groups never seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from compassign_core.contracts.identifiers import split_group_keys
 from compassign_core.rt.hierarchy.fit import Problem
+from compassign_core.rt.hierarchy.held import Held
 from compassign_core.rt.hierarchy.noise import Fitted, NoiseState
 from compassign_core.rt.hierarchy.scales import ScaleSet
 from compassign_core.rt.hierarchy.spectra import Spectra, decompose, merged
@@ -23,30 +24,37 @@ from compassign_core.rt.support import lookup
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Weigh = Callable[[TrainingRows], Floats]
 
 
-def update_rows(problem: Problem, fitted: Fitted, rows: TrainingRows) -> tuple[Problem, Fitted]:
+def update_rows(
+    problem: Problem, fitted: Fitted, rows: TrainingRows, weights: Weigh | None = None
+) -> tuple[Problem, Fitted]:
     """The problem with `rows` added, and the posterior pass over it.
 
-    `rows` are ordered as `rows.read_training` orders them, their features centred by the design of
-    the model (not by their own means).
+    `rows` are ordered as `rows.read_training` orders them, their features made by the design of
+    the model (not centred by their own means); `weights` as in `with_rows`.
     """
-    group_col = fitted.scales.settings.group_col
-    tree = extended(problem.tree, rows, group_col)
+    held = with_rows(Held.of(problem, fitted), rows, weights)
+    return held.problem, held.fitted(fitted.evaluations)
+
+
+def with_rows(held: Held, rows: TrainingRows, weights: Weigh | None = None) -> Held:
+    """What is held, with `rows` in the statistics and their ids in the tree; no posterior yet.
+
+    `weights` gives those of some whole groups of rows, ``(n,)``; all are 1 without it.
+    """
+    problem = held.problem
+    tree = extended(problem.tree, rows, held.scales.settings.group_col)
     at = lookup(tree.keys, rows.keys)
-    new = decompose(rows, tree.offset[tree.comp_of[at]])
+    new = decompose(rows, tree.offset[tree.comp_of[at]], weights=weights)
     spread = _spread(problem.spectra, lookup(problem.tree.keys, tree.keys))
-    larger = Problem(merged(spread, new, at), tree)
-    scales, phi = _scales(fitted, problem.tree, tree)
-    state = _noise(fitted.state, problem.tree, tree)
-    noise = fitted.noise
+    scales, phi = _scales(held, tree)
+    state = _noise(held.state, problem.tree, tree)
+    noise = held.noise
     if noise.variance is not None:
         noise = replace(noise, variance=state.variance)
-    done, moments = larger.evaluate(scales, phi, noise)
-    mode = replace(fitted.mode, phi=phi)
-    return larger, replace(
-        fitted, scales=scales, mode=mode, noise=noise, state=state, done=done, moments=moments
-    )
+    return Held(Problem(merged(spread, new, at), tree), scales, phi, noise, state)
 
 
 def extended(tree: Hierarchy, rows: TrainingRows, group_col: str) -> Hierarchy:
@@ -95,24 +103,29 @@ def _spread(spectra: Spectra, old: Ints) -> Spectra:
     return replace(
         spectra,
         n=filled(spectra.n),
+        weight=filled(spectra.weight),
+        log_weight=filled(spectra.log_weight),
         sum_y=filled(spectra.sum_y),
         yy=filled(spectra.yy),
         start=np.concatenate([[0], np.cumsum(count)]),
     )
 
 
-def _scales(fitted: Fitted, old: Hierarchy, new: Hierarchy) -> tuple[ScaleSet, Floats]:
-    """Scales of the larger tree, whose supercategories may be numbered differently."""
-    scales = fitted.scales
+def _scales(held: Held, new: Hierarchy) -> tuple[ScaleSet, Floats]:
+    """Scales of the larger tree, whose supercategories may be numbered differently.
+
+    Within a new supercategory species spread by the mean variance of the others, as they do in
+    predictions of one never seen.
+    """
+    scales, old = held.scales, held.problem.tree
     larger = replace(scales, n_super=new.sizes[2])
-    value = dict(zip(scales.names, fitted.mode.phi.tolist(), strict=True))
+    phi = dict(zip(scales.names, held.phi.tolist(), strict=True))
     at = lookup(old.supercategories, new.supercategories)
-    phi = {name: number for name, number in value.items() if "[" not in name}
-    for family in ("tau_mu", "tau_w"):
-        known = [number for name, number in value.items() if name.startswith(f"{family}[")]
-        for i, j in enumerate(at.tolist()):
-            if known:
-                phi[f"{family}[{i}]"] = known[j] if j >= 0 else float(np.mean(known))
+    for family in sorted({name.partition("[")[0] for name in scales.names if "[" in name}):
+        known = np.array([n for name, n in phi.items() if name.startswith(f"{family}[")])
+        mean = 0.5 * np.log(np.mean(np.exp(2.0 * known)))
+        renumbered = np.where(at >= 0, known[at], mean)
+        phi |= {f"{family}[{i}]": value for i, value in enumerate(renumbered.tolist())}
     return larger, np.array([phi[name] for name in larger.names])
 
 

@@ -84,7 +84,36 @@ def variances(tree: Hierarchy, features: int, seed: int, *, slopes: bool = True)
     )
 
 
-class Dense:
+class Gaussian:
+    """Latents with a diagonal prior, and rows of y that read them through `group`."""
+
+    def condition(self, rows: TrainingRows, prior: np.ndarray, sigma2: np.ndarray) -> None:
+        """Posterior mean and covariance of the latents, and the log marginal of y."""
+        self.prior = prior
+        of_row = np.repeat(np.arange(rows.keys.size), rows.count)
+        x1 = np.column_stack([np.ones(rows.y.size), rows.x])
+        b = np.stack([x1[i] @ self.group(j) for i, j in enumerate(of_row)])
+        cov_y = (b * prior) @ b.T + np.diag(sigma2[of_row])
+        gain = np.linalg.solve(cov_y, b * prior).T
+        self.mean = gain @ rows.y
+        self.cov = np.diag(prior) - gain @ (b * prior)
+        self.log_marginal = -0.5 * (
+            rows.y.size * np.log(2 * np.pi)
+            + np.linalg.slogdet(cov_y)[1]
+            + rows.y @ np.linalg.solve(cov_y, rows.y)
+        )
+        self.x1, self.of_row, self.y = x1, of_row, rows.y
+
+    def group(self, g: int) -> np.ndarray:
+        """beta_g as ``(q, latents)``."""
+        raise NotImplementedError
+
+    def moments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean and covariance of rows ``(m, latents)``."""
+        return rows @ self.mean, rows @ self.cov @ rows.T
+
+
+class Dense(Gaussian):
     """Latents: a_0, deviations of supercategories and species, theta, deviations of compounds, and
     of groups; everything else is a row of numbers on them."""
 
@@ -95,7 +124,7 @@ class Dense:
         widths = (d, s * d, c * d, chem, k, g * q)
         self.at = np.concatenate([[0], np.cumsum(widths)])
         spread = np.concatenate([v.tau_b2[:, None], np.repeat(v.psi[:, None], q - 1, 1)], axis=1)
-        self.prior = np.concatenate(
+        prior = np.concatenate(
             [
                 v.root,
                 np.tile(v.supercategory, s),
@@ -105,19 +134,7 @@ class Dense:
                 spread.ravel(),
             ]
         )
-        of_row = np.repeat(np.arange(g), rows.count)
-        x1 = np.column_stack([np.ones(rows.y.size), rows.x])
-        b = np.stack([x1[i] @ self.group(j) for i, j in enumerate(of_row)])
-        cov_y = (b * self.prior) @ b.T + np.diag(v.sigma2[of_row])
-        gain = np.linalg.solve(cov_y, b * self.prior).T
-        self.mean = gain @ rows.y
-        self.cov = np.diag(self.prior) - gain @ (b * self.prior)
-        self.log_marginal = -0.5 * (
-            rows.y.size * np.log(2 * np.pi)
-            + np.linalg.slogdet(cov_y)[1]
-            + rows.y @ np.linalg.solve(cov_y, rows.y)
-        )
-        self.x1, self.of_row, self.y = x1, of_row, rows.y
+        self.condition(rows, prior, v.sigma2)
 
     def root(self) -> np.ndarray:
         """a_0 as ``(d, latents)``."""
@@ -153,7 +170,3 @@ class Dense:
         made[0] += self.compound(self.tree.comp_of[g])
         made[:, self.at[5] + g * self.q : self.at[5] + (g + 1) * self.q] += np.eye(self.q)
         return made
-
-    def moments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior mean and covariance of rows ``(m, latents)``."""
-        return rows @ self.mean, rows @ self.cov @ rows.T

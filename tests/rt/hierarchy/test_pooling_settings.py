@@ -19,6 +19,14 @@ from compassign_core.contracts.settings.pooling import PoolingSettings
             ("group_col", "slope_head_mode"),
         ),
         ({"intercept_prior": "flat"}, ("intercept_prior", "chemistry")),
+        (
+            {
+                "intercept_prior": "flat",
+                "chemistry": False,
+                "slope_head_mode": "compound_supercat",
+            },
+            ("intercept_prior", "slope_head_mode"),
+        ),
         ({"lambda_slopes": 3e-4}, ("lambda_slopes", "noise")),
         ({"covariates": "none"}, ("covariates", "slope_head_mode")),
         (
@@ -26,6 +34,9 @@ from compassign_core.contracts.settings.pooling import PoolingSettings
             ("covariates", "missing_indicator"),
         ),
         ({"lambda_slopes": -1.0, "noise": "global"}, ("lambda_slopes",)),
+        ({"rows_df": 5.0}, ("rows_df", "rows")),
+        ({"rows": "student_t", "rows_df": 2.0}, ("rows_df",)),
+        ({"rows": "student_t", "rows_df": float("inf")}, ("rows_df",)),
     ],
 )
 def test_an_illegal_combination_names_its_fields(
