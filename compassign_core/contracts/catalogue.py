@@ -41,6 +41,13 @@ _MODEL = Column("model", "VARCHAR", "model kind")
 _N_TRAIN = Column("n_train", "BIGINT", "training rows of the group (support)", minimum=0)
 _BIN = Column("support_bin", "VARCHAR", "bin of n_train", values=SUPPORT_BINS)
 _NOVELTY = Column("novelty", "VARCHAR", "what the model has seen", values=NOVELTY)
+_PAIR_SUPPORT = Column(
+    "pair_support",
+    "BIGINT",
+    "training rows of the (species, comp) pair, the same for all models",
+    minimum=0,
+)
+_PAIR_BIN = Column("pair_support_bin", "VARCHAR", "bin of pair_support", values=SUPPORT_BINS)
 
 EXPORT_MANIFEST = TableContract(
     "export_manifest",
@@ -261,6 +268,28 @@ REALTEST_TABLE = TableContract(
     covariates=True,
 )
 
+RT_DIAGNOSTICS = TableContract(
+    "rt_diagnostics",
+    "Whether the fit of every model ended where it should, number by number.",
+    _LIB_CAP,
+    (
+        _MODEL,
+        Column("method", "VARCHAR", "how its scales or scalars were found"),
+        Column("quantity", "VARCHAR", "what is looked at"),
+        Column("scale", "VARCHAR", "scale that it is about, 'all' for the whole model"),
+        Column("value", "DOUBLE", "the number; none where it does not exist", nullable=True),
+        Column(
+            "judgement",
+            "VARCHAR",
+            "what it means for the model; info is judged by nobody",
+            values=("ok", "warn", "fail", "info"),
+        ),
+        Column("sentence", "VARCHAR", "the same in words"),
+    ),
+    key=("model", "quantity", "scale"),
+    order_by=("model", "quantity", "scale"),
+)
+
 RT_PREDICTIONS = TableContract(
     "rt_predictions",
     "Prediction and window of every held-out peak, by model; unscored rows are kept and marked.",
@@ -275,6 +304,8 @@ RT_PREDICTIONS = TableContract(
         _CLASS,
         _N_TRAIN,
         _BIN,
+        _PAIR_SUPPORT,
+        _PAIR_BIN,
         _NOVELTY,
         Column("scored", "BOOLEAN", "whether the model could predict this row"),
         _RT,
@@ -309,14 +340,48 @@ _METRICS = tuple(
         ("crps", "mean continuous ranked probability score", "min"),
         ("cov95_low", "lower end of the 95 % binomial (Wilson) interval of cov95", ""),
         ("cov95_high", "upper end of it; peaks of one run miss together, so it is optimistic", ""),
-        ("cov50", "share covered by the 50 % window", ""),
-        ("cov80", "share covered by the 80 % window", ""),
-        ("cov99", "share covered by the 99 % window", ""),
+        *(
+            column
+            for percent in (50, 80, 99)
+            for column in (
+                (f"cov{percent}", f"share covered by the {percent} % window", ""),
+                (f"cov{percent}_low", f"lower end of the interval of cov{percent}", ""),
+                (f"cov{percent}_high", f"upper end of the interval of cov{percent}", ""),
+            )
+        ),
         ("width95_median", "median full width of the 95 % window", "min"),
         ("interval_score95", "mean width plus 40 × the miss, of the 95 % window", "min"),
         ("log_score", "mean log predictive density; higher is better", "nat"),
+        (
+            "pit_distance",
+            "largest distance of the cumulated PIT values from uniform, at hundredths; 0 is ideal",
+            "",
+        ),
     )
 )
+
+EVALUATION_SLICES = (
+    "overall",
+    "support_bin",
+    "supercategory",
+    "species",
+    "novelty",
+    "pair_support",
+    "tail",
+    "supercategory_support",
+)
+"""What evaluation groups held-out rows by; the last three by training rows of the pair."""
+
+COMPARISON_SLICES = ("overall", "support_bin", "supercategory", "novelty", "pair_support", "tail")
+"""What the comparison of models groups held-out rows by."""
+
+PIT_SLICES = ("overall", "support_bin", "novelty")
+"""What probability transforms are counted by."""
+
+PIT_BINS = 20
+
+TAIL_LEVELS = ("0", "1-5", ">5")
+"""Pairs that never trained together, rare pairs, and all others, by training rows of the pair."""
 
 RT_EVALUATION = TableContract(
     "rt_evaluation",
@@ -324,12 +389,7 @@ RT_EVALUATION = TableContract(
     _LIB_CAP,
     (
         _MODEL,
-        Column(
-            "slice",
-            "VARCHAR",
-            "what the rows are grouped by",
-            values=("overall", "support_bin", "supercategory", "species", "novelty"),
-        ),
+        Column("slice", "VARCHAR", "what the rows are grouped by", values=EVALUATION_SLICES),
         Column("level", "VARCHAR", "value of the slice"),
         Column("n_rows", "BIGINT", "held-out rows", minimum=0),
         Column("n_scored", "BIGINT", "rows the model could predict", minimum=0),
@@ -340,19 +400,32 @@ RT_EVALUATION = TableContract(
     order_by=("model", "slice", "level"),
 )
 
+RT_PIT = TableContract(
+    "rt_pit",
+    "Where held-out retention times fall in their predictive distribution; 1/20 a bin is ideal.",
+    _LIB_CAP,
+    (
+        _MODEL,
+        Column("slice", "VARCHAR", "what the rows are grouped by", values=PIT_SLICES),
+        Column("level", "VARCHAR", "value of the slice"),
+        Column("bin", "BIGINT", "twentieth of the predictive distribution, 1 to 20", minimum=1),
+        Column("n", "BIGINT", "rows in the bin", minimum=0),
+        Column("share", "DOUBLE", "share of the slice's scored rows in the bin", minimum=0.0),
+        Column("low", "DOUBLE", "lower end of its 95 % binomial (Wilson) interval"),
+        Column("high", "DOUBLE", "upper end of it"),
+    ),
+    key=("model", "slice", "level", "bin"),
+    order_by=("model", "slice", "level", "bin"),
+)
+
 RT_COMPARISON = TableContract(
     "rt_comparison",
-    "Each model against the baseline on the same held-out peaks, resampled by sample set.",
+    "Each model against the baselines on the same held-out peaks, resampled by sample set.",
     _LIB_CAP,
     (
         _MODEL,
         Column("baseline", "VARCHAR", "model it is compared with"),
-        Column(
-            "slice",
-            "VARCHAR",
-            "what the rows are grouped by",
-            values=("overall", "support_bin", "supercategory", "novelty"),
-        ),
+        Column("slice", "VARCHAR", "what the rows are grouped by", values=COMPARISON_SLICES),
         Column("level", "VARCHAR", "value of the slice, as the baseline sees it"),
         Column(
             "metric",
@@ -368,8 +441,8 @@ RT_COMPARISON = TableContract(
         Column("low", "DOUBLE", "lower end of its 95 % bootstrap interval"),
         Column("high", "DOUBLE", "upper end of its 95 % bootstrap interval"),
     ),
-    key=("model", "slice", "level", "metric"),
-    order_by=("model", "slice", "level", "metric"),
+    key=("model", "baseline", "slice", "level", "metric"),
+    order_by=("model", "baseline", "slice", "level", "metric"),
 )
 
 RT_WINDOWS = TableContract(
@@ -417,8 +490,10 @@ CONTRACTS: dict[str, TableContract] = {
         CHEMCLASS_TRAINING,
         RT_TABLE,
         REALTEST_TABLE,
+        RT_DIAGNOSTICS,
         RT_PREDICTIONS,
         RT_EVALUATION,
+        RT_PIT,
         RT_COMPARISON,
         RT_WINDOWS,
     )

@@ -11,6 +11,8 @@ WARNINGS = frozenset(
         "covariates_present",
         "sample_sets_of_the_data_have_a_group",
         "coverage_is_as_stated",
+        "fits_converged",
+        "cells_cover",
     }
 )
 """Checks that are shown when they fail, and let the data go on."""
@@ -55,13 +57,25 @@ RULES: dict[str, str] = {
     "covariates_present": (
         "No covariate is missing in more than covariate_null_warning of the rows."
     ),
+    "default_fit_converged": (
+        "The fit of the default model ended where it should; otherwise its windows are not "
+        "published."
+    ),
+    "fits_converged": (
+        "No number on the fit of any model is doubtful: optima are reached, noise has settled, "
+        "chains have mixed."
+    ),
     "every_row_judged": "Every model has judged every held-out row once, scored or not.",
     "coverage_is_as_stated": (
         "In every supercategory the default model's windows cover their stated share of held-out "
         "peaks, within the 95 % interval by runs."
     ),
+    "cells_cover": (
+        "In at least 9 of 10 cells of supercategory × training rows of the pair, the stated "
+        "coverage lies in the interval of the measured one."
+    ),
     "default_model_does_not_lose": (
-        "The default model is not clearly worse than the baseline on held-out peaks; otherwise "
+        "The default model is not clearly worse than any baseline on held-out peaks; otherwise "
         "its windows are not published."
     ),
 }

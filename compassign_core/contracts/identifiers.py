@@ -19,6 +19,7 @@ RUN_KEY = ("sampleset_id", "worksheet_id", "task_id")
 """One injection."""
 
 _ARTIFACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_TRIAL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 def parse_lib(text: str) -> int:
@@ -59,6 +60,17 @@ def check_artifact_name(name: str) -> str:
         raise SettingsError(
             f"artifact name {name!r} is not legal.",
             "use lower-case letters, digits and underscores, beginning with a letter.",
+        )
+    return name
+
+
+def check_trial_name(name: str) -> str:
+    """Return `name` when a trial may be called so, in a path and a table, else `SettingsError`."""
+    if not _TRIAL_NAME.fullmatch(name):
+        raise SettingsError(
+            f"trial name {name!r} is not legal.",
+            "use lower-case letters, digits, underscores and hyphens, beginning with a letter, "
+            "63 characters at most.",
         )
     return name
 

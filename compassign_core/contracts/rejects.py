@@ -39,7 +39,8 @@ class StepResult:
 
     Attributes
     ----------
-    table : the rows that go on (a DuckDB relation, Ibis table, Arrow table or data frame).
+    table : the rows that go on, as anything that the lake can stage: a DuckDB relation, Ibis table,
+        Arrow table or record batch reader, data frame, or SQL text.
     rows_in : rows read.
     rejects : rows refused, with the columns of `REJECT_COLUMNS`, or None when the step
         cannot refuse any.

@@ -35,8 +35,14 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
             archive.writestr(entry, buffer.getbuffer())
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read all arrays of `path`; pickled objects are refused.
+def read_arrays(path: Path, without: str | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of `path`; pickled objects are refused.
+
+    Parameters
+    ----------
+    path : the file.
+    without : arrays whose names begin so are left where they are; each array is a member of its
+        own, so that they cost no reading.
 
     Raises
     ------
@@ -53,7 +59,11 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
-            return {name: archive[name] for name in archive.files}
+            return {
+                name: archive[name]
+                for name in archive.files
+                if without is None or not name.startswith(without)
+            }
     except (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError) as error:
         raise _unreadable(path, error) from error
     except zipfile.BadZipFile as error:

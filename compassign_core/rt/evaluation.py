@@ -1,134 +1,145 @@
 """Evaluation of predictions on held-out rows: accuracy, coverage and score, by slice and model.
 
-Any model whose predictions keep the contract can be evaluated here, side by side.
+Any model whose predictions keep the contract can be evaluated here, side by side. Rows are read
+in batches; memory is bounded by the number of cells (`readback`), not of rows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS
-from compassign_core.contracts.errors import InputError
-from compassign_core.contracts.identifiers import first
+from compassign_core.contracts.catalogue import EVALUATION_SLICES, RT_EVALUATION
+from compassign_core.contracts.settings.evaluation import EvaluationSettings
 from compassign_core.contracts.settings.rt import SCALE_LEVEL, SHAPE_LEVELS
 from compassign_core.rt import metrics
 from compassign_core.rt.arrow import arrow_schema, float_column
+from compassign_core.rt.cells import CellSums, Slice
+from compassign_core.rt.medians import median_widths
+from compassign_core.rt.pit import bin_counts, distance_from_uniform
+from compassign_core.rt.readback import PREDICTED, Judged, Predictions, open_predictions
+from compassign_core.rt.source import BATCH_ROWS
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-_SLICES = {
-    "overall": None,
-    "support_bin": "support_bin",
-    "supercategory": "species_cluster",
-    "species": "species",
-    "novelty": "novelty",
-}
-_NEEDED = (
-    "model",
-    *(c for c in _SLICES.values() if c),
-    "scored",
-    "rt",
-    "rt_predicted",
-    "scale",
-    "df",
-    *(f"half_width_{100 * level:.0f}" for level in SHAPE_LEVELS),
-)
+_HALF_WIDTHS = tuple(f"half_width_{100 * level:.0f}" for level in SHAPE_LEVELS)
+_SHARES = ("cov95", *(f"cov{100 * level:.0f}" for level in SHAPE_LEVELS))
+_MEANS = ("rmse", "mae", "width95", "crps", "interval_score95", "log_score", *_SHARES)
 
 
-def evaluate(predictions: Any) -> Any:
+def evaluate(
+    predictions: Any,
+    connection: duckdb.DuckDBPyConnection | None = None,
+    *,
+    settings: EvaluationSettings | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> Any:
     """Metrics of every model in a table of `RT_PREDICTIONS`, as a table of `RT_EVALUATION`.
 
     `cov95` and `width95` are of the 95 % window that scale and df state, whatever level the
-    windows of the table have. Metrics are null where nothing was scored; rows that a model could
-    not score are counted, never left out of `n_rows`.
+    windows of the table have; `cov50`, `cov80` and `cov99` are of the windows as they are made at
+    these levels. `pit_distance` is of the Student-t that scale and df state, as are `crps` and
+    `log_score`. Metrics are null where nothing was scored; rows that a model could not score are
+    counted, never left out of `n_rows`. Slices by training rows of the pair need the columns
+    `pair_support` and `pair_support_bin`, which predictions have when they were made with the
+    training table at hand.
+
+    Parameters
+    ----------
+    predictions : SQL text of the table, or the table in Arrow.
+    connection : the engine, for SQL text.
+    settings : which rows are judged; all when None.
+    batch_rows : rows in memory at a time; changes no value.
 
     Raises
     ------
     InputError
         when a column is missing, for instance `rt` in a table of predictions for new runs.
     """
-    table = _ordered(predictions)
+    chosen = settings or EvaluationSettings()
+    needed = (*PREDICTED, *_HALF_WIDTHS)
     rows: list[dict[str, Any]] = []
-    measured = _Measured(table)
-    for slice_name, column in _SLICES.items():
-        rows += measured.by(slice_name, column)
+    with open_predictions(predictions, connection, chosen, needed, "evaluation") as table:
+        for model in table.models:
+            rows += _evaluate_model(table, model, batch_rows)
     rows.sort(key=lambda row: (row["model"], row["slice"], row["level"]))
     return pa.Table.from_pylist(rows, schema=arrow_schema(RT_EVALUATION))
 
 
-def _ordered(predictions: Any) -> Any:
-    """The needed columns in a total order, so that sums do not depend on the order of rows."""
-    missing = [name for name in _NEEDED if name not in predictions.column_names]
-    if missing:
-        raise InputError(
-            f"predictions lack {len(missing)} column(s) that evaluation needs: {first(missing)}.",
-            "evaluate predictions of a table that has measured retention times.",
-        )
-    order = [name for name in RT_PREDICTIONS.order_by if name in predictions.column_names]
-    order += ["rt", "rt_predicted"]
-    keys = [(name, "ascending") for name in dict.fromkeys(order)]
-    return predictions.select(_NEEDED).take(pc.sort_indices(predictions, sort_keys=keys))
+def _evaluate_model(table: Predictions, model: str, batch_rows: int) -> list[dict[str, Any]]:
+    slices = table.slices(model, EVALUATION_SLICES)
+    totals = _Totals(slices[0].code.size)
+    begin = table.first_cell(model)
+    columns = [f"p.{name}" for name in (*PREDICTED, *_HALF_WIDTHS)]
+    for batch in table.batches(columns, batch_rows, model=model):
+        totals.add(np.asarray(batch["cell"].to_numpy(), dtype=np.int64) - begin, batch)
+    used = [one.total(totals.used) for one in slices]
+    medians = median_widths(table, model, slices, used, batch_rows)
+    return [
+        {"model": model, **row}
+        for one, n_used, median in zip(slices, used, medians, strict=True)
+        for row in totals.rows(one, n_used, median)
+    ]
 
 
-class _Measured:
-    """Per-row measures of all models, and their summaries over any slice."""
+class _Totals:
+    """Counts and summed measures of one model by cell."""
 
-    def __init__(self, table: Any) -> None:
-        self.table = table
-        predicted, rt = float_column(table, "rt_predicted"), float_column(table, "rt")
-        error = rt - predicted
-        scale, df = float_column(table, "scale"), float_column(table, "df")
-        self.scored = np.asarray(table["scored"].to_numpy()).astype(bool)
-        self.usable = use = self.scored & np.isfinite(error) & (scale > 0) & ~np.isnan(df)
-        self.model, self.model_code = _codes(table["model"])
-        error, scale, df = error[use], scale[use], df[use]
-        half = metrics.half_width(scale, df, SCALE_LEVEL)
-        self.width = 2.0 * half
-        self.means = {
-            "rmse": error**2,
-            "mae": np.abs(error),
-            "cov95": (np.abs(error) <= half).astype(np.float64),
-            "width95": self.width,
-            "crps": metrics.crps_student_t(error, scale, df),
-            "interval_score95": metrics.interval_score(error, half, SCALE_LEVEL),
-            "log_score": metrics.log_density(error, scale, df),
-        }
-        for level in SHAPE_LEVELS:
-            at_level = float_column(table, f"half_width_{100 * level:.0f}")[use]
-            covered = (np.abs(error) <= at_level).astype(np.float64)
+    def __init__(self, n_cells: int) -> None:
+        self.n_rows = np.zeros(n_cells, dtype=np.int64)
+        self.scored = np.zeros(n_cells, dtype=np.int64)
+        self.used = np.zeros(n_cells, dtype=np.int64)
+        self.pit = bin_counts(np.zeros(0, dtype=np.int64), np.zeros(0), n_cells)
+        self.sums = CellSums(n_cells, len(_MEANS))
+
+    def add(self, cell: Ints, batch: Any) -> None:
+        """Add the rows of a batch, of the given cells ``(n,)``."""
+        n_cells = self.n_rows.size
+        judged = Judged.of(batch)
+        self.n_rows += np.bincount(cell, minlength=n_cells)
+        self.scored += np.bincount(cell[judged.scored], minlength=n_cells)
+        used = cell[judged.usable]
+        self.used += np.bincount(used, minlength=n_cells)
+        of = judged.predictive
+        self.pit += bin_counts(used, of.probability_integral, n_cells)
+        half, error = of.half_width(SCALE_LEVEL), of.error
+        covered = [(np.abs(error) <= half).astype(np.float64)]
+        for name in _HALF_WIDTHS:
+            at_level = float_column(batch, name)[judged.usable]
+            inside = (np.abs(error) <= at_level).astype(np.float64)
             # A model may store no window of this level; then there is no coverage to state.
-            self.means[f"cov{100 * level:.0f}"] = np.where(np.isnan(at_level), np.nan, covered)
+            covered.append(np.where(np.isnan(at_level), np.nan, inside))
+        means = (
+            error**2,
+            np.abs(error),
+            2.0 * half,
+            of.crps,
+            metrics.interval_score(error, half, SCALE_LEVEL),
+            of.log_density,
+        )
+        self.sums.add(used, (*means, *covered))
 
-    def by(self, slice_name: str, column: str | None) -> list[dict[str, Any]]:
-        """One row of results for every model and value of `column` that occurs together."""
-        if column is None:
-            values, code = ["all"], np.zeros(self.model_code.size, dtype=np.int64)
-        else:
-            values, code = _codes(self.table[column])
-        cell = self.model_code * len(values) + code
-        size = len(self.model) * len(values)
-        n_rows = np.bincount(cell, minlength=size)
-        n_scored = np.bincount(cell[self.scored], minlength=size)
-        used = cell[self.usable]
-        n_used = np.bincount(used, minlength=size).astype(np.float64)
+    def rows(self, by: Slice, used: Ints, median: Floats) -> list[dict[str, Any]]:
+        """One row of results for each level of a slice that has rows."""
+        n_rows, n_scored = by.total(self.n_rows), by.total(self.scored)
+        n = used.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = {
-                name: np.bincount(used, weights=value, minlength=size) / n_used
-                for name, value in self.means.items()
-            }
+            means = by.total(self.sums.values) / n[:, None]
+        found = dict(zip(_MEANS, means.T, strict=True))
         found["rmse"] = np.sqrt(found["rmse"])
-        found["cov95_low"], found["cov95_high"] = metrics.wilson_interval(found["cov95"], n_used)
-        found["width95_median"] = _grouped_median(used, self.width, size)
+        for name in _SHARES:
+            found[f"{name}_low"], found[f"{name}_high"] = metrics.wilson_interval(found[name], n)
+        found["width95_median"] = median
+        found["pit_distance"] = distance_from_uniform(by.total(self.pit))
         return [
             {
-                "model": self.model[i // len(values)],
-                "slice": slice_name,
-                "level": str(values[i % len(values)]),
+                "slice": by.name,
+                "level": by.levels[i],
                 "n_rows": int(n_rows[i]),
                 "n_scored": int(n_scored[i]),
                 "n_unscored": int(n_rows[i] - n_scored[i]),
@@ -139,23 +150,3 @@ class _Measured:
             }
             for i in np.flatnonzero(n_rows)
         ]
-
-
-def _grouped_median(cell: npt.NDArray[np.int64], values: Floats, size: int) -> Floats:
-    """Median of the values of each cell, ``(size,)``; NaN where a cell has none."""
-    order = np.lexsort((values, cell))
-    count = np.bincount(cell, minlength=size)
-    begin = np.concatenate([[0], np.cumsum(count)[:-1]])
-    filled = np.flatnonzero(count)
-    median = np.full(size, np.nan)
-    lower = values[order][begin[filled] + (count[filled] - 1) // 2]
-    upper = values[order][begin[filled] + count[filled] // 2]
-    median[filled] = 0.5 * (lower + upper)
-    return median
-
-
-def _codes(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
-    """Sorted distinct values of a column without nulls, and each row's position among them."""
-    values = sorted(pc.unique(column).to_pylist())
-    code = pc.index_in(column, value_set=pa.array(values, type=column.type))
-    return values, np.asarray(code.to_numpy(), dtype=np.int64)

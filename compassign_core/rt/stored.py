@@ -1,4 +1,4 @@
-"""What trained models of every family store alike: groups, levels, what was seen, plain fields."""
+"""What trained models of every family store alike: groups, corrections of windows, plain fields."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ import numpy as np
 import numpy.typing as npt
 
 from compassign_core.contracts.errors import InputError, SettingsError
-from compassign_core.contracts.identifiers import group_keys, split_group_keys
+from compassign_core.contracts.identifiers import split_group_keys
 from compassign_core.rt.archive import read_arrays, write_arrays
-from compassign_core.rt.rows import TrainingRows
+from compassign_core.rt.levels import factors_at, has_level, level_above
+from compassign_core.rt.support import support_bin_index
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+PRODUCTION_RULE = "production rule"
+"""Value of ``calibration`` in a model whose windows were made by that rule: neither calibrated nor
+waiting to be."""
 
 
 class StoredGroups:
-    """Groups and levels of a trained model; a family supplies `keys` and `levels`."""
+    """Groups of a trained model and the correction of their windows; a family supplies the fields.
 
+    `levels` are the L nominal coverages with a factor, ascending; `kappa` ``(L, B)`` are these
+    factors by support bin and `kappa_basis` what they rest on, see `conformal.Calibration`.
+    """
+
+    model: str
     keys: Ints
-    levels: npt.NDArray[np.float64]
+    n_train: Ints
+    levels: Floats
+    kappa: Floats
+    kappa_basis: npt.NDArray[np.int8]
+    calibration: str
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], path: Path) -> Self:
@@ -56,36 +71,36 @@ class StoredGroups:
         """Comp id of each group, ``(G,)``."""
         return split_group_keys(self.keys)[1]
 
-    def level_index(self, level: float) -> int:
-        """Position of a nominal coverage among the stored ones.
-
-        Raises
-        ------
-        SettingsError
-            when the model stores no window of this level.
-        """
-        found = np.flatnonzero(np.isclose(self.levels, level, rtol=0, atol=1e-12))
-        if not found.size:
+    def require_level(self, level: float) -> None:
+        """Raise `SettingsError` unless the model has windows of this nominal coverage."""
+        if not has_level(self.levels, level):
+            low, high = self.levels[[0, -1]].tolist()
+            has = f"from {low:g} to {high:g}" if low < high else f"of {low:g} only"
             raise SettingsError(
-                f"level={level} is not one of the coverages this model was calibrated at.",
-                f"choose one of {', '.join(map(str, self.levels.tolist()))}.",
+                f"level={level:g}, but model {self.model} has windows {has}.",
+                "choose another level"
+                + (
+                    ", or a model whose windows state their coverage."
+                    if self.calibration == PRODUCTION_RULE
+                    else "."
+                ),
             )
-        return int(found[0])
 
+    def kappa_at(self, levels: Floats) -> Floats:
+        """Factors by support bin at K levels, ``(K, B)``; NaN where the model has no window."""
+        return factors_at(self.levels, self.kappa, levels)
 
-def seen_in_training(rows: TrainingRows) -> dict[str, Any]:
-    """What was seen in training: pairs, species with supercategory, comps with chemistry."""
-    ids = rows.ids
-    species, species_at = np.unique(ids["species"], return_index=True)
-    comps, comps_at = np.unique(ids["comp_id"], return_index=True)
-    return {
-        "pairs": np.unique(group_keys(ids["species"], ids["comp_id"])),
-        "species": species,
-        "species_cluster": ids["species_cluster"][species_at],
-        "comps": comps,
-        "compound": ids["compound"][comps_at],
-        "compound_class": ids["compound_class"][comps_at],
-    }
+    def measured_at(self, level: float) -> npt.NDArray[np.bool_]:
+        """Whether left-out rows suffice for the factor of each support bin, ``(B,)``."""
+        at = level_above(self.levels, np.array([level]))
+        return np.asarray(self.kappa_basis[at[0]] > 0)
+
+    @property
+    def measured_to(self) -> float:
+        """The highest level at which every trained group's factor was measured; 0 if none is."""
+        used = np.unique(support_bin_index(self.n_train))
+        measured = np.flatnonzero((self.kappa_basis[:, used] > 0).all(axis=1))
+        return float(self.levels[measured[-1]]) if measured.size else 0.0
 
 
 def text_array(names: tuple[str, ...]) -> npt.NDArray[np.str_]:

@@ -16,13 +16,14 @@ import numpy.typing as npt
 from compassign_core.contracts.catalogue import SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
+from compassign_core.rt.design_arrays import check_design
 from compassign_core.rt.stored import StoredGroups, check_format, plain_field, write_model
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 FORMAT = "compassign-coefficient-summaries"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +42,13 @@ class CoefficientSummaries(StoredGroups):
     beta_cov_packed : lower triangle, row by row, of the scale matrix of (b, w), ``(G, D(D+1)/2)``.
     scale2 : residual scale squared, min², ``(G,)``.
     df : degrees of freedom of the Student-t predictive, ``(G,)``.
-    t_quantile : its half-width quantile at each level, ``(L, G)``, so that scoring needs no SciPy.
-    feature_names : ``(P,)``; the first C are `covariates`, then ``missing(...)`` indicators.
+    feature_names : ``(P,)``; without rotation the first C are `covariates`, then indicators
+        ``missing(...)``, then products.
     covariates, indicators, dropped : columns read, those with an indicator, and those left out
         because training had no value.
-    centre : training mean of each feature, ``(P,)``; missing covariates take it.
+    centre : training mean of each feature before rotation, ``(E,)``; missing covariates take it.
     imputed : missing training values of each covariate, ``(C,)``.
+    expansion, rotation : see `design.Design`; ``(E, P)``, or ``(0, 0)`` without rotation.
     levels, kappa, kappa_rows, kappa_basis : conformal correction, see `conformal.Calibration`.
     support_bins : labels of the B support bins, ``(B,)``.
     calibration : ``calibrated``, or ``uncalibrated`` when kappa is 1 for want of runs.
@@ -57,6 +59,7 @@ class CoefficientSummaries(StoredGroups):
         prior noise standard deviation (min).
     log_evidence : log marginal likelihood of the training rows of groups that vary.
     constant_groups : groups left out of it because all their retention times are equal.
+    diagnostics : JSON of numbers on the convergence of the fit; empty for imported coefficients.
     """
 
     model: str
@@ -69,13 +72,14 @@ class CoefficientSummaries(StoredGroups):
     beta_cov_packed: Floats
     scale2: Floats
     df: Floats
-    t_quantile: Floats
     feature_names: npt.NDArray[np.str_]
     covariates: npt.NDArray[np.str_]
     indicators: npt.NDArray[np.str_]
     dropped: npt.NDArray[np.str_]
     centre: Floats
     imputed: Ints
+    expansion: str
+    rotation: Floats
     levels: Floats
     kappa: Floats
     kappa_rows: Ints
@@ -93,16 +97,12 @@ class CoefficientSummaries(StoredGroups):
     noise_scale0: float
     log_evidence: float
     constant_groups: int
+    diagnostics: str = "{}"
 
     @property
     def beta_cov(self) -> Floats:
         """Scale matrices of (b, w) unpacked, ``(G, D, D)``, min²."""
-        size = self.beta_mean.shape[1]
-        rows, columns = np.tril_indices(size)
-        full = np.empty((self.n_groups, size, size))
-        full[:, rows, columns] = self.beta_cov_packed
-        full[:, columns, rows] = self.beta_cov_packed
-        return full
+        return unpack(self.beta_cov_packed)
 
     def save(self, path: str | Path) -> None:
         """Write the summaries atomically; equal summaries give equal bytes."""
@@ -127,6 +127,7 @@ class CoefficientSummaries(StoredGroups):
         return made
 
     def _check_shapes(self, path: Path) -> None:
+        check_design(self, str(path))
         g, p = self.n_groups, self.feature_names.size
         levels, bins = self.levels.size, len(SUPPORT_BINS)
         expected = {
@@ -135,9 +136,6 @@ class CoefficientSummaries(StoredGroups):
             "beta_cov_packed": (g, (p + 1) * (p + 2) // 2),
             "scale2": (g,),
             "df": (g,),
-            "t_quantile": (levels, g),
-            "centre": (p,),
-            "imputed": (self.covariates.size,),
             "kappa": (levels, bins),
             "kappa_rows": (bins,),
             "kappa_basis": (levels, bins),
@@ -161,3 +159,13 @@ def pack(symmetric: Floats) -> Floats:
     """Lower triangles, row by row, of matrices ``(G, D, D)``: ``(G, D(D+1)/2)``."""
     rows, columns = np.tril_indices(symmetric.shape[1])
     return symmetric[:, rows, columns]
+
+
+def unpack(packed: Floats) -> Floats:
+    """Symmetric matrices ``(G, D, D)`` of packed lower triangles ``(G, D(D+1)/2)``."""
+    d = round((np.sqrt(8 * packed.shape[1] + 1) - 1) / 2)
+    rows, columns = np.tril_indices(d)
+    full = np.empty((packed.shape[0], d, d))
+    full[:, rows, columns] = packed
+    full[:, columns, rows] = packed
+    return full

@@ -12,9 +12,10 @@ import pyarrow as pa
 from compassign_core.contracts.catalogue import NOVELTY, RT_WINDOWS, SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import RUN_KEY, first, quote_name
-from compassign_core.contracts.settings.rt import SCALE_LEVEL
+from compassign_core.contracts.settings.rt import WindowRequest
 from compassign_core.rt.arrow import arrow_batch, arrow_schema, labels
-from compassign_core.rt.model import Model, novelty, score
+from compassign_core.rt.asked import AskedWindow
+from compassign_core.rt.model import Model, novelty
 from compassign_core.rt.source import Source, column_array
 from compassign_core.rt.support import lookup
 
@@ -28,7 +29,7 @@ def library_windows(
     mapping_source: str,
     connection: duckdb.DuckDBPyConnection,
     *,
-    level: float = SCALE_LEVEL,
+    window: WindowRequest | None = None,
 ) -> Any:
     """A window for every species and comp of the training table, as a table of `RT_WINDOWS`.
 
@@ -40,13 +41,17 @@ def library_windows(
     Parameters
     ----------
     training_source : SQL text of the RT table the model was trained on.
+    window : which window; the 95 % window when None. Of the production rule, `coverage` is null.
     mapping_source : SQL text of a table with the columns of `SPECIES_MAPPING`, for the labels.
 
     Raises
     ------
     InputError
         when a column is missing, a species has no label, or the tables are not those of the model.
+    SettingsError
+        when the model has no such window.
     """
+    asked = AskedWindow.of(model, window or WindowRequest())
     species, raw = _mean_runs(model, training_source, connection)
     at = lookup(model.species, species)
     if (at < 0).any():
@@ -61,7 +66,7 @@ def library_windows(
     schema = arrow_schema(RT_WINDOWS)
     batches = [
         arrow_batch(
-            _species_windows(model, int(species[i]), int(cluster[i]), names[i], raw[i], level),
+            _species_windows(model, int(species[i]), int(cluster[i]), names[i], raw[i], asked),
             schema,
         )
         for i in order
@@ -75,7 +80,7 @@ def _species_windows(
     cluster: int,
     label: str,
     raw: Floats,
-    level: float,
+    asked: AskedWindow,
 ) -> dict[str, Any]:
     """Windows of all comps at one vector of raw covariates ``(C,)``."""
     comps = model.comps
@@ -85,8 +90,8 @@ def _species_windows(
         "comp_id": comps,
         "compound": model.compound,
     }
-    scores = score(model, ids, np.tile(raw, (comps.size, 1)))
-    half_width = scores.half_widths[model.level_index(level)]
+    scores = asked.score(ids, np.tile(raw, (comps.size, 1)))
+    half_width = asked.half_width(scores)
     return {
         "model": pa.repeat(model.model, comps.size),
         **ids,
@@ -100,7 +105,7 @@ def _species_windows(
         "rt_low": scores.mean - half_width,
         "rt_high": scores.mean + half_width,
         "width": 2.0 * half_width,
-        "coverage": np.full(comps.size, level),
+        "coverage": np.full(comps.size, asked.coverage),
     }
 
 

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from compassign_core.contracts.catalogue import RT_COMPARISON, RT_PREDICTIONS
 from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.settings.evaluation import EvaluationSettings
 from compassign_core.contracts.settings.rt import ComparisonSettings
 from compassign_core.rt.arrow import arrow_schema
 from compassign_core.rt.comparison import METRICS, compare
 from compassign_core.rt.evaluation import evaluate
+from compassign_core.rt.limits import judged_part
+from compassign_core.rt.source import Source
+from tests.rt import rt_tables
 
-SETTINGS = ComparisonSettings(baseline="base", n_bootstrap=500)
+SETTINGS = ComparisonSettings(baselines=("base",), n_bootstrap=500)
 
 
 def predictions(errors: dict[str, np.ndarray], sets: np.ndarray, scored=None) -> pa.Table:
@@ -33,6 +39,8 @@ def predictions(errors: dict[str, np.ndarray], sets: np.ndarray, scored=None) ->
                 "compound_class": 1,
                 "n_train": 4,
                 "support_bin": "3-5" if i % 3 else "2",
+                "pair_support": i % 3,
+                "pair_support_bin": "012"[i % 3],
                 "novelty": "seen",
                 "scored": bool(ok[i]),
                 "rt": 5.0,
@@ -102,7 +110,7 @@ def test_intervals_of_two_equal_models_cover_zero_about_as_often_as_stated() -> 
 
 def test_one_bootstrap_draw_equals_counting_by_hand(paired) -> None:
     sets, base, better = paired
-    settings = ComparisonSettings(baseline="base", n_bootstrap=100, seed=9)
+    settings = ComparisonSettings(baselines=("base",), n_bootstrap=100, seed=9)
     compared = compare(predictions({"base": base, "better": better}, sets), settings)
     draws = np.random.default_rng(9).multinomial(12, np.full(12, 1 / 12), size=100)
     differences = []
@@ -136,16 +144,62 @@ def test_the_order_of_rows_does_not_matter(paired) -> None:
 def test_every_slice_has_every_metric(paired) -> None:
     sets, base, better = paired
     compared = compare(predictions({"base": base, "better": better}, sets), SETTINGS)
-    assert len(compared) == len(METRICS) * (1 + 2 + 2 + 1)
+    assert len(compared) == len(METRICS) * (1 + 2 + 2 + 1 + 3 + 2)
 
 
 def test_faults_are_named(paired) -> None:
     sets, base, better = paired
     table = predictions({"base": base, "better": better}, sets)
     with pytest.raises(InputError, match="baseline 'absent' is not among the models base, better"):
-        compare(table, ComparisonSettings(baseline="absent"))
-    with pytest.raises(InputError, match="do not have the same held-out rows"):
-        compare(table.slice(0, table.num_rows - 1), SETTINGS)
+        compare(table, ComparisonSettings(baselines=("absent",)))
+    lacking = table.slice(0, table.num_rows - 1)
+    twice = pa.concat_tables([table, table.slice(0, 1)])
+    for faulty in (lacking, twice, pa.concat_tables([lacking, table.slice(3, 1)])):
+        with pytest.raises(InputError, match="do not have the same held-out rows"):
+            compare(faulty, SETTINGS)
+    with pytest.raises(InputError, match="lack 1 column"):
+        compare(table.drop_columns(["task_id"]), SETTINGS)
+
+
+def test_every_model_is_compared_with_every_baseline(paired) -> None:
+    sets, base, better = paired
+    table = predictions({"base": base, "better": better, "same": base}, sets)
+    both = ComparisonSettings(baselines=("better", "base"), n_bootstrap=500)
+    compared = compare(table, both)
+    pairs = {(row["model"], row["baseline"]) for row in compared.to_pylist()}
+    assert pairs == {
+        ("base", "better"), ("same", "better"), ("better", "base"), ("same", "base"),
+    }  # fmt: skip
+    one = compare(table, SETTINGS)
+    assert rows_of(compared, baseline="base") == one.to_pylist()
+    for row in rows_of(compared, model="base", metric="mae"):
+        (mirrored,) = rows_of(
+            compared, model="better", baseline="base", metric="mae",
+            slice=row["slice"], level=row["level"],
+        )  # fmt: skip
+        assert row["difference"] == pytest.approx(-mirrored["difference"])
+        assert row["low"] == pytest.approx(-mirrored["high"])
+    with pytest.raises(ValueError, match="twice"):
+        ComparisonSettings(baselines=("base", "base"))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 17, 100_000])
+def test_the_size_of_batches_changes_no_byte(paired, rows: int) -> None:
+    sets, base, better = paired
+    table = predictions({"base": base, "better": better, "same": 1.1 * base}, sets)
+    assert compare(table, SETTINGS, batch_rows=rows).equals(compare(table, SETTINGS))
+
+
+def test_a_cut_compares_that_part_of_the_rows(paired) -> None:
+    sets, base, better = paired
+    table = predictions({"base": base, "better": better}, sets)
+    settings = EvaluationSettings(max_test_rows=100, seed=3)
+    compared = compare(table, SETTINGS, settings=settings)
+    assert rows_of(compared, slice="overall", metric="mae")[0]["n_rows"] == 100
+    source = Source.open(rt_tables.register(table), "rt_rows")
+    once = replace(source, sql="(FROM rt_rows WHERE model = 'base')")
+    part = judged_part(source, settings, once)
+    assert compared.equals(compare(part.sql, SETTINGS, source.connection))
 
 
 def test_no_predictions_give_an_empty_table() -> None:

@@ -7,15 +7,19 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from scipy.special import stdtrit
 
-from compassign_core.contracts.catalogue import NOVELTY, RT_PREDICTIONS, SUPPORT_BINS
+from compassign_core.contracts.catalogue import NOVELTY, RT_PREDICTIONS, RT_TABLE, SUPPORT_BINS
 from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.settings.evaluation import EvaluationSettings
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
-from compassign_core.rt.predictions import predict_table
+from compassign_core.rt.pairs import count_pairs
+from compassign_core.rt.predictions import HeldOut, predict_batches, predict_table
 from compassign_core.rt.scoring import score_file
 from compassign_core.rt.summaries import CoefficientSummaries
 from compassign_core.rt.support import novelty_index, support_bin_index
@@ -51,7 +55,7 @@ def predict(table: Any, summaries: CoefficientSummaries, **options: Any) -> pa.T
 def test_every_row_is_the_formula_row_by_row(
     table: dict[str, Any], summaries: CoefficientSummaries
 ) -> None:
-    level = 3
+    at_95 = summaries.kappa_at(np.array([0.95]))[0]
     got = predict(table, summaries).to_pylist()
     assert len(got) == table["rt"].size
     for i in range(0, len(got), 17):
@@ -60,15 +64,15 @@ def test_every_row_is_the_formula_row_by_row(
         x = np.array([table[f"IS_{j}"][i] for j in range(3)])
         x1 = np.concatenate([[1.0], np.where(np.isnan(x), 0.0, x - summaries.centre)])
         mean = x1 @ summaries.beta_mean[g]
-        kappa = summaries.kappa[level, support_bin_index(summaries.n_train[g])]
+        kappa = at_95[support_bin_index(summaries.n_train[g])]
         scale = np.sqrt(summaries.scale2[g] + x1 @ summaries.beta_cov[g] @ x1) * kappa
         row = got[i]
         assert row["rt_predicted"] == pytest.approx(mean, rel=1e-12)
         assert row["scale"] == pytest.approx(scale, rel=1e-10)
         assert row["df"] == summaries.df[g]
-        half = scale * summaries.t_quantile[level, g]
-        assert row["rt_low"] == pytest.approx(mean - half, rel=1e-10)
-        assert row["rt_high"] == pytest.approx(mean + half, rel=1e-10)
+        half = scale * stdtrit(summaries.df[g], 0.975)
+        assert row["rt_predicted"] - row["rt_low"] == pytest.approx(half, rel=1e-7)
+        assert row["rt_high"] - row["rt_predicted"] == pytest.approx(half, rel=1e-7)
         assert row["covered"] == (abs(table["rt"][i] - mean) <= half)
         assert row["n_train"] == summaries.n_train[g]
         assert row["rt"] == table["rt"][i]
@@ -77,10 +81,73 @@ def test_every_row_is_the_formula_row_by_row(
 def test_the_columns_are_those_of_the_contract(
     table: dict[str, Any], summaries: CoefficientSummaries
 ) -> None:
-    assert tuple(predict(table, summaries).column_names) == RT_PREDICTIONS.names()
+    pairs = count_pairs("rt_rows", rt_tables.register(table))
+    assert tuple(predict(table, summaries, pairs=pairs).column_names) == RT_PREDICTIONS.names()
+    of_pairs = ("pair_support", "pair_support_bin")
+    expected = tuple(n for n in RT_PREDICTIONS.names() if n not in of_pairs)
+    assert tuple(predict(table, summaries).column_names) == expected
     new_runs = {name: values for name, values in table.items() if name != "rt"}
-    expected = tuple(n for n in RT_PREDICTIONS.names() if n not in ("rt", "covered"))
+    expected = tuple(n for n in RT_PREDICTIONS.names() if n not in ("rt", "covered", *of_pairs))
     assert tuple(predict(new_runs, summaries).column_names) == expected
+
+
+def test_support_of_the_pair_is_the_same_for_models_of_other_groups(
+    table: dict[str, Any], summaries: CoefficientSummaries
+) -> None:
+    few = {name: values[:60].copy() for name, values in table.items()}
+    few["comp_id"][0], few["species"][1] = 9999, -1
+    pairs = count_pairs("rt_rows", rt_tables.register(table))
+    frame = pd.DataFrame({name: table[name] for name in ("species", "comp_id")})
+    count = frame.value_counts()
+    expected = [count.get(key, 0) for key in zip(few["species"], few["comp_id"], strict=True)]
+    by_species = trained(table, group_col="species")
+    for model in (summaries, by_species):
+        got = predict(few, model, pairs=pairs)
+        assert got["pair_support"].to_pylist() == expected
+        index = support_bin_index(np.array(expected))
+        assert got["pair_support_bin"].to_pylist() == [SUPPORT_BINS[i] for i in index]
+    assert by_species.group_col == "species"
+    seen = predict(few, by_species, pairs=pairs)
+    assert seen["n_train"].to_pylist() == seen["pair_support"].to_pylist()
+    assert expected[:2] == [0, 0]
+
+
+def test_a_table_with_no_rows_has_no_pairs(table: dict[str, Any]) -> None:
+    none = count_pairs("(FROM rt_rows LIMIT 0)", rt_tables.register(table))
+    assert none.of(np.array([1, 2]), np.array([7, 8])).tolist() == [0, 0]
+    with pytest.raises(InputError, match="no group key"):
+        count_pairs("(SELECT -1 AS species, 7 AS comp_id)", rt_tables.register(table))
+
+
+def test_predictions_come_batch_by_batch(
+    table: dict[str, Any], summaries: CoefficientSummaries
+) -> None:
+    connection = rt_tables.register(table)
+    reader = predict_batches("rt_rows", summaries, connection, batch_rows=2048)
+    assert isinstance(reader, pa.RecordBatchReader)
+    assert reader.read_all().equals(predict(table, summaries))
+    with pytest.raises(InputError, match="comp_id"):  # now, not when the batches are taken
+        predict_batches("(SELECT 1 AS x)", summaries, connection)
+
+
+def test_a_cut_judges_these_held_out_rows_and_no_others(
+    table: dict[str, Any], summaries: CoefficientSummaries, tmp_path: Path
+) -> None:
+    summaries.save(tmp_path / "model.npz")
+    settings = EvaluationSettings(max_test_rows=31)
+    n = table["rt"].size
+    found = []
+    for rows in (table, rt_tables.shuffled(table, 4)):
+        connection = rt_tables.register(rows)
+        held_out = HeldOut.open("rt_rows", "rt_rows", connection, settings)
+        assert (held_out.n_rows, held_out.n_judged) == (n, 31)
+        batches = held_out.predicted([tmp_path / "model.npz"], 0.95)
+        found.append(
+            pa.Table.from_batches(batches).sort_by([(c, "ascending") for c in RT_TABLE.key])
+        )
+    assert found[0].equals(found[1]) and found[0].num_rows == 31
+    whole = predict(table, summaries, pairs=held_out.pairs).to_pylist()
+    assert all(row in whole for row in found[0].to_pylist())
 
 
 def test_unseen_groups_are_kept_and_marked(

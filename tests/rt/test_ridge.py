@@ -8,8 +8,9 @@ from sklearn.linear_model import Ridge
 
 from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
 from compassign_core.rt.ridge import Scalars, fit_groups
-from compassign_core.rt.rows import TrainingRows, read_training
+from compassign_core.rt.rows import TrainingRows
 from compassign_core.rt.statistics import accumulate
+from compassign_core.rt.table import read_training
 from compassign_core.rt.train import train_ridge
 from tests.rt import rt_tables
 

@@ -13,8 +13,8 @@ import pytest
 from compassign_core.contracts.errors import InputError, MissingArtifactError, SettingsError
 from compassign_core.contracts.settings.rt import MODEL_KINDS, RidgeSettings, WindowSettings
 from compassign_core.rt.archive import write_arrays
-from compassign_core.rt.rows import read_training
 from compassign_core.rt.summaries import CoefficientSummaries
+from compassign_core.rt.table import read_training
 from compassign_core.rt.train import fit_rows, train_ridge
 from tests.rt import rt_tables
 
@@ -157,6 +157,19 @@ def test_a_failed_save_leaves_the_last_good_model(
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
 
 
-def test_a_level_that_was_not_calibrated_is_refused(table: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"level=0\.42"):
-        trained(table).level_index(0.42)
+def test_a_level_beyond_the_stored_ones_is_refused(table: dict[str, Any]) -> None:
+    model = trained(table)
+    model.require_level(0.5)
+    model.require_level(0.9731)
+    with pytest.raises(SettingsError, match=r"level=0\.42.* from 0\.5 to 0\.999"):
+        model.require_level(0.42)
+
+
+def test_a_file_holds_nothing_that_follows_from_degrees_of_freedom(
+    tmp_path: Path, table: dict[str, Any]
+) -> None:
+    model = trained(table)
+    model.save(tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as arrays:
+        shapes = {name: arrays[name].shape for name in arrays.files}
+    assert (model.levels.size, model.n_groups) not in shapes.values()

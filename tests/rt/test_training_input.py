@@ -184,9 +184,11 @@ def test_an_illegal_setting_names_every_field_involved(
     assert all(field in caught.value.problem for field in fields)
 
 
-def test_a_window_level_that_is_not_stored_is_an_error() -> None:
+@pytest.mark.parametrize("level", [0.4999, 0.9991, float("nan")])
+def test_a_window_level_out_of_range_is_an_error(level: float) -> None:
     with pytest.raises(SettingsError, match="level"):
-        WindowSettings.parse({"level": 0.93}, "test")
+        WindowSettings.parse({"level": level}, "test")
+    assert WindowSettings(level=0.93).request.coverage == 0.93
 
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)

@@ -34,7 +34,8 @@ from compassign_core.contracts.identifiers import (
 from compassign_core.contracts.settings.lasso import ProductionWindowSettings
 from compassign_core.contracts.tables import is_covariate
 from compassign_core.rt.design import Design, choose_columns
-from compassign_core.rt.lasso.artifact import half_widths, plain_summaries
+from compassign_core.rt.lasso.artifact import plain_summaries
+from compassign_core.rt.production import half_widths
 from compassign_core.rt.source import Source, column_array
 from compassign_core.rt.summaries import CoefficientSummaries
 

@@ -35,11 +35,13 @@ class GroupFit:
     coefficients : (b, w) in the coordinates of the features given, ``(P + 1,)``.
     held_out : residuals of the rows when their run was left out, minutes, ``(n,)``; empty when
         there is one run only.
+    converged : whether the line reached the tolerance that was asked for.
     """
 
     alpha: float
     coefficients: Floats
     held_out: Floats
+    converged: bool
 
 
 def fit_group(x: Floats, y: Floats, run: Ints, settings: LassoSettings) -> GroupFit:
@@ -62,11 +64,11 @@ def fit_group(x: Floats, y: Floats, run: Ints, settings: LassoSettings) -> Group
     residuals = _held_out(z, y, run % folds, folds, alphas, settings)
     chosen = int(np.argmin((residuals**2).mean(axis=0))) if folds > 1 else 0
     # the path down to the chosen penalty, which is what makes each fit a warm start
-    mean, intercept, slopes = _path(z, y, alphas[: chosen + 1], settings)
+    mean, intercept, slopes, converged = _path(z, y, alphas[: chosen + 1], settings)
     w = slopes[:, -1] / sd
     b = intercept - mean @ slopes[:, -1] - shift @ w
     coefficients = np.concatenate([[b], w])
-    return GroupFit(float(alphas[chosen]), coefficients, residuals[:, chosen])
+    return GroupFit(float(alphas[chosen]), coefficients, residuals[:, chosen], converged)
 
 
 def penalties(z: Floats, y: Floats, settings: LassoSettings) -> Floats:
@@ -86,23 +88,26 @@ def _held_out(
     residuals = np.empty((y.size, alphas.size))
     for k in range(folds):
         out = fold == k
-        mean, intercept, slopes = _path(z[~out], y[~out], alphas, settings)
+        mean, intercept, slopes, _ = _path(z[~out], y[~out], alphas, settings)
         residuals[out] = y[out, None] - intercept - (z[out] - mean) @ slopes
     return residuals
 
 
 def _path(
     z: Floats, y: Floats, alphas: Floats, settings: LassoSettings
-) -> tuple[Floats, float, Floats]:
-    """Mean of z ``(P,)``, intercept at it, and slopes ``(P, A)`` of every penalty."""
+) -> tuple[Floats, float, Floats, bool]:
+    """Mean of z ``(P,)``, intercept at it, slopes ``(P, A)`` of every penalty.
+
+    Last, whether the duality gap of the last penalty is within the tolerance.
+    """
     mean, intercept = z.mean(axis=0), float(y.mean())
     centred, response = np.asfortranarray(z - mean), y - intercept
     moment = centred.T @ response
-    slopes = np.zeros((z.shape[1], alphas.size))
+    slopes, converged = np.zeros((z.shape[1], alphas.size)), True
     # at or above this the optimum is known to be zero, so most small fits end here
     active = alphas * y.size < np.abs(moment).max(initial=0.0)
     if active.any():
-        slopes[:, active] = lasso_path(
+        _, slopes[:, active], gaps = lasso_path(
             centred,
             response,
             alphas=alphas[active],
@@ -111,5 +116,7 @@ def _path(
             check_input=False,
             tol=settings.tolerance,
             max_iter=settings.max_iter,
-        )[1]
-    return mean, intercept, slopes
+        )
+        # the library gives gaps by row, and compares their sum
+        converged = bool(gaps[-1] * y.size <= settings.tolerance * (response @ response))
+    return mean, intercept, slopes, converged

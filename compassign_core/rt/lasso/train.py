@@ -14,14 +14,16 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from compassign_core.contracts.settings.lasso import LassoSettings
+from compassign_core.contracts.settings.limits import TrainingLimits
 from compassign_core.contracts.settings.rt import RidgeSettings
 from compassign_core.rt.design import Design
 from compassign_core.rt.folds import assign_folds
-from compassign_core.rt.lasso.artifact import half_widths, plain_summaries
+from compassign_core.rt.lasso.artifact import plain_summaries
 from compassign_core.rt.lasso.group import GroupFit, fit_group
-from compassign_core.rt.rows import TrainingRows, read_training
-from compassign_core.rt.stored import seen_in_training
+from compassign_core.rt.production import half_widths
+from compassign_core.rt.rows import TrainingRows
 from compassign_core.rt.summaries import CoefficientSummaries
+from compassign_core.rt.table import ANY_NUMBER, open_training
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -34,6 +36,7 @@ def train_lasso(
     *,
     model: str,
     fingerprint: str,
+    limits: TrainingLimits | None = None,
 ) -> CoefficientSummaries:
     """Train one lasso per group of the RT table `source` (SQL text).
 
@@ -44,6 +47,7 @@ def train_lasso(
     Parameters
     ----------
     model, fingerprint : written into the summaries: the model kind, and what data these are.
+    limits : train on a part of the table only.
 
     Raises
     ------
@@ -51,14 +55,23 @@ def train_lasso(
         when the table is empty, lacks columns, holds unusable values or has no covariates.
     """
     reading = RidgeSettings(group_col=settings.group_col, covariates=settings.covariates)
-    rows, design = read_training(source, reading, connection)
-    return fit_rows(rows, design, settings, model=model, fingerprint=fingerprint)
+    with open_training(source, reading, connection, limits=limits, held_values=ANY_NUMBER) as table:
+        return fit_rows(
+            table.held_rows(), table.design, settings,
+            model=model, fingerprint=fingerprint, left_out=table.left_out,
+        )  # fmt: skip
 
 
 def fit_rows(
-    rows: TrainingRows, design: Design, settings: LassoSettings, *, model: str, fingerprint: str
+    rows: TrainingRows,
+    design: Design,
+    settings: LassoSettings,
+    *,
+    model: str,
+    fingerprint: str,
+    left_out: dict[str, int] | None = None,
 ) -> CoefficientSummaries:
-    """Train on rows in memory."""
+    """Train on rows in memory; `left_out` is what limits kept from training."""
     fits = fit_groups(rows, settings)
     sd = np.array([_residual_sd(fit.held_out) for fit in fits])
     last = rows.start + rows.count
@@ -66,15 +79,19 @@ def fit_rows(
     return plain_summaries(
         model=model,
         group_col=settings.group_col,
-        settings={"lasso": settings.model_dump(mode="json")},
+        settings={
+            "lasso": settings.model_dump(mode="json"),
+            **({"left_out_of_training": left_out} if left_out else {}),
+        },
         fingerprint=fingerprint,
         keys=rows.keys,
         n_train=rows.count.astype(np.int64),
         beta_mean=np.stack([fit.coefficients for fit in fits]),
         half_width=half_widths(settings.base_window_sds * sd, settings),
         design=design,
-        hierarchy=seen_in_training(rows),
+        hierarchy=rows.seen.arrays(),
         constant_groups=int(np.sum(constant)),
+        diagnostics={"unconverged_groups": float(sum(not fit.converged for fit in fits))},
     )
 
 

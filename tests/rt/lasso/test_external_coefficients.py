@@ -15,6 +15,7 @@ from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.settings.lasso import ProductionWindowSettings
 from compassign_core.rt.lasso.external import covariate_centre, read_external
 from compassign_core.rt.predictions import predict_table
+from compassign_core.rt.student import t_quantiles
 from compassign_core.rt.summaries import CoefficientSummaries
 
 MAPPING = """
@@ -134,7 +135,7 @@ def test_the_fingerprint_follows_the_content(folder: Path) -> None:
 def test_the_rule_can_be_another(folder: Path) -> None:
     rule = ProductionWindowSettings(window_multiplier=1.0, window_minimum=0.015)
     summaries = imported(folder, rule=rule)
-    half = np.sqrt(summaries.scale2) * summaries.t_quantile[0]
+    half = np.sqrt(summaries.scale2) * t_quantiles(summaries.df, summaries.levels)[0]
     np.testing.assert_allclose(half, [0.02, 0.015, 0.015, 0.015], rtol=1e-12)
 
 

@@ -13,14 +13,16 @@ from sklearn.linear_model import Lasso
 
 from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.settings.lasso import LASSO_MODEL_KINDS, LassoSettings
-from compassign_core.contracts.settings.rt import RidgeSettings
+from compassign_core.contracts.settings.rt import RidgeSettings, WindowRequest
 from compassign_core.rt.evaluation import evaluate
 from compassign_core.rt.folds import assign_folds
 from compassign_core.rt.lasso.group import fit_group, penalties
 from compassign_core.rt.lasso.train import fit_groups, train_lasso
 from compassign_core.rt.predictions import predict_table
-from compassign_core.rt.rows import TrainingRows, read_training
+from compassign_core.rt.rows import TrainingRows
+from compassign_core.rt.student import t_quantiles
 from compassign_core.rt.summaries import CoefficientSummaries
+from compassign_core.rt.table import read_training
 from tests.rt import rt_tables
 
 
@@ -164,7 +166,7 @@ def test_equal_retention_times_make_a_flat_line_although_their_mean_is_not_exact
     # penalties scaled to the rounding error of a mean would let slopes run away
     assert fit_groups(read(table), LassoSettings())[0].alpha == LassoSettings().small_group_alpha
     assert summaries.constant_groups == 1
-    half_width = np.sqrt(summaries.scale2[0]) * summaries.t_quantile[0, 0]
+    half_width = np.sqrt(summaries.scale2[0]) * t_quantiles(summaries.df, summaries.levels)[0, 0]
     np.testing.assert_allclose(half_width, 4 * 0.001, rtol=1e-12)
 
 
@@ -259,7 +261,20 @@ def test_the_evaluation_reads_the_rule_off_the_predictions() -> None:
 def test_windows_of_another_coverage_are_refused_since_the_rule_states_none() -> None:
     table = two_lines()
     with pytest.raises(SettingsError, match=r"level=0\.9"):
-        predict_table("rt_rows", trained(table), rt_tables.register(table), level=0.9)
+        predict_table(
+            "rt_rows", trained(table), rt_tables.register(table), window=WindowRequest(level=0.9)
+        )
+
+
+def test_the_rule_cannot_be_asked_again_of_windows_that_it_made() -> None:
+    table = two_lines()
+    with pytest.raises(SettingsError, match="made by such a rule in training"):
+        predict_table(
+            "rt_rows",
+            trained(table),
+            rt_tables.register(table),
+            window=WindowRequest(rule="production", window_multiplier=1.0),
+        )
 
 
 def test_settings_refuse_what_cannot_be() -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from compassign_core.contracts.settings.lasso import LassoSettings, ProductionWindowSettings
 from compassign_core.contracts.settings.rt import RidgeSettings
-from compassign_core.rt.lasso.artifact import half_widths
 from compassign_core.rt.lasso.train import fit_groups, train_lasso
 from compassign_core.rt.predictions import predict_table
-from compassign_core.rt.rows import read_training
+from compassign_core.rt.production import half_widths
+from compassign_core.rt.student import t_quantiles
+from compassign_core.rt.table import read_training
 from compassign_core.rt.windows import library_windows
 from tests.rt import rt_tables
 
@@ -61,7 +62,7 @@ def test_windows_of_the_library_have_the_same_width() -> None:
     width = dict(
         zip(
             summaries.keys.tolist(),
-            2 * np.sqrt(summaries.scale2) * summaries.t_quantile[0],
+            2 * np.sqrt(summaries.scale2) * t_quantiles(summaries.df, summaries.levels)[0],
             strict=True,
         )
     )
