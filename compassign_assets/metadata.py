@@ -112,8 +112,12 @@ def step_metadata(project: Project, step: StagedStep) -> dict[str, Any]:
             )
     if step.rejects is not None:
         metadata["rejects table"] = dg.MetadataValue.path(str(step.rejects.target))
-    if report.notes:
-        metadata["notes"] = dg.MetadataValue.json(dict(report.notes))
+    # numbers stand for themselves, so that the UI plots them over materialisations
+    plotted = {name: value for name, value in report.notes.items() if isinstance(value, float)}
+    metadata |= plotted
+    told = {name: value for name, value in report.notes.items() if name not in plotted}
+    if told:
+        metadata["notes"] = dg.MetadataValue.json(told)
     return metadata
 
 

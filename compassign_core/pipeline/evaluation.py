@@ -7,13 +7,15 @@ are made in `compassign_core.report`.
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from compassign_core.contracts.catalogue import RT_EVALUATION
+from compassign_core.contracts.catalogue import RT_EVALUATION, RT_PREDICTIONS
 from compassign_core.contracts.rejects import StepResult
-from compassign_core.contracts.settings.models import BASELINE_MODEL, DEFAULT_MODEL, MODELS
+from compassign_core.contracts.settings.evaluation import EvaluationSettings
+from compassign_core.contracts.settings.models import DEFAULT_MODEL, MODELS
 from compassign_core.contracts.settings.rt import ComparisonSettings
 from compassign_core.pipeline.artifacts import (
     FileResult,
@@ -23,26 +25,38 @@ from compassign_core.pipeline.artifacts import (
     table_artifact,
 )
 from compassign_core.pipeline.models import WINDOWS, coefficients_name
+from compassign_core.pipeline.reporting import APART, TOGETHER
 from compassign_core.report.address import report_url
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
+from compassign_core.store.sql import count_rows
 
-COMPARISON = ComparisonSettings(baseline=BASELINE_MODEL)
+COMPARISON = ComparisonSettings()
+THREE_WAYS = ComparisonSettings(
+    baselines=tuple(dict.fromkeys((*COMPARISON.baselines, TOGETHER, APART)))
+)
+"""The same with what the three ways to group need to be held against each other in pairs."""
+
+EVALUATION = EvaluationSettings()
 _MODELS = {"models": [coefficients_name(kind) for kind in MODELS]}
 
 
 def _comparison(_project: Project, _partition: Partition) -> Mapping[str, str]:
-    return {"comparison": COMPARISON.fingerprint()}
+    return {"comparison": THREE_WAYS.fingerprint()}
 
 
 def _level(_project: Project, _partition: Partition) -> Mapping[str, str]:
     return {"windows": WINDOWS.fingerprint()}
 
 
+def _predicted(project: Project, partition: Partition) -> Mapping[str, str]:
+    return {**_level(project, partition), "evaluation": EVALUATION.fingerprint()}
+
+
 @table_artifact(
     group="evaluation",
     packages=("rt",),
-    inputs=_level,
+    inputs=_predicted,
     gathers=_MODELS,
     checks=("every_row_judged", "coverage_is_as_stated"),
 )
@@ -50,46 +64,81 @@ def rt_predictions(
     project: Project,
     partition: Partition,
     realtest_table: TableSource,
+    rt_table: TableSource,
     models: Mapping[str, Path],
 ) -> StepResult:
+    from compassign_core.rt.arrow import arrow_schema
     from compassign_core.rt.checks import coverage_is_as_stated, every_row_judged
-    from compassign_core.rt.model import load_model
-    from compassign_core.rt.predictions import predict_table
+    from compassign_core.rt.predictions import HeldOut
 
-    tables = [
-        predict_table(
-            realtest_table,
-            load_model(path),
-            project.lake.connection,
-            level=WINDOWS.level,
-        )
-        for path in models.values()
-    ]
-    table = pa.concat_tables(tables)
-    return StepResult(table, rows_in=table.num_rows).with_checks(
-        lambda source: every_row_judged(
-            project.lake.connection, source, realtest_table, len(tables)
+    connection = project.lake.connection
+    held_out = HeldOut.open(realtest_table, rt_table, connection, EVALUATION)
+    n_rows, n_judged = held_out.n_rows, held_out.n_judged
+    left_out = (n_rows - n_judged) * len(models)
+    return StepResult(
+        pa.RecordBatchReader.from_batches(
+            arrow_schema(RT_PREDICTIONS), held_out.predicted(models.values(), WINDOWS.level)
         ),
-        lambda source: coverage_is_as_stated(
-            project.lake.connection, source, DEFAULT_MODEL, WINDOWS.level
-        ),
+        rows_in=n_rows * len(models),
+        set_aside={"beyond_max_test_rows": left_out} if left_out else {},
+        notes={"held-out rows": n_rows, "judged rows": n_judged},
+    ).with_checks(
+        lambda source: every_row_judged(connection, source, n_judged, len(models)),
+        lambda source: coverage_is_as_stated(connection, source, DEFAULT_MODEL, WINDOWS.level),
     )
 
 
-@table_artifact(group="evaluation", packages=("rt",))
-def rt_evaluation(project: Project, partition: Partition, rt_predictions: pa.Table) -> StepResult:
+@table_artifact(group="evaluation", packages=("rt",), inputs=_level, checks=("cells_cover",))
+def rt_evaluation(
+    project: Project, partition: Partition, rt_predictions: TableSource
+) -> StepResult:
+    from compassign_core.rt.checks import cells_cover
     from compassign_core.rt.evaluation import evaluate
 
-    table = evaluate(rt_predictions)
-    return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
+    connection = project.lake.connection
+    table = evaluate(rt_predictions, connection)
+    cells = cells_cover(connection, rt_predictions, DEFAULT_MODEL, WINDOWS.level)
+    result = _summary(project, rt_predictions, table).with_checks(lambda _source: cells)
+    return replace(result, notes=dict(cells.metrics))
+
+
+@table_artifact(group="evaluation", packages=("rt",))
+def rt_pit(project: Project, partition: Partition, rt_predictions: TableSource) -> StepResult:
+    from compassign_core.rt.pit import pit_histogram
+
+    table = pit_histogram(rt_predictions, project.lake.connection)
+    return replace(_summary(project, rt_predictions, table), notes=_evenness(table))
 
 
 @table_artifact(group="evaluation", packages=("rt",), inputs=_comparison)
-def rt_comparison(project: Project, partition: Partition, rt_predictions: pa.Table) -> StepResult:
+def rt_comparison(
+    project: Project, partition: Partition, rt_predictions: TableSource
+) -> StepResult:
     from compassign_core.rt.comparison import compare
 
-    table = compare(rt_predictions, COMPARISON)
-    return StepResult(table, rows_in=rt_predictions.num_rows, expands=True)
+    table = compare(rt_predictions, THREE_WAYS, project.lake.connection)
+    return _summary(project, rt_predictions, table)
+
+
+def _evenness(pit: pa.Table) -> dict[str, float]:
+    """How even the default model's transforms are, overall: numbers to plot over time."""
+    own = pit.filter(
+        (pa.compute.field("model") == DEFAULT_MODEL) & (pa.compute.field("slice") == "overall")
+    )
+    share = own.sort_by("bin")["share"].to_pylist()
+    if not share:
+        return {}
+    return {
+        "fullest bin (1 is even)": max(share) * len(share),
+        "emptiest bin (1 is even)": min(share) * len(share),
+        "outermost bins (1 is even)": (share[0] + share[-1]) / 2 * len(share),
+    }
+
+
+def _summary(project: Project, read: TableSource, table: pa.Table) -> StepResult:
+    """A table that sums up what was read."""
+    rows_in = count_rows(project.lake.connection, read)
+    return StepResult(table, rows_in=rows_in, expands=True)
 
 
 @table_artifact(
@@ -97,7 +146,7 @@ def rt_comparison(project: Project, partition: Partition, rt_predictions: pa.Tab
     packages=("rt",),
     inputs=_level,
     gathers=_MODELS,
-    checks=("default_model_does_not_lose",),
+    checks=("default_model_does_not_lose", "default_fit_converged"),
 )
 def rt_windows(
     project: Project,
@@ -105,9 +154,10 @@ def rt_windows(
     rt_table: TableSource,
     species_mapping: TableSource,
     rt_comparison: TableSource,
+    rt_diagnostics: TableSource,
     models: Mapping[str, Path],
 ) -> StepResult:
-    from compassign_core.rt.checks import default_model_does_not_lose
+    from compassign_core.rt.checks import default_fit_converged, default_model_does_not_lose
     from compassign_core.rt.model import load_model
     from compassign_core.rt.windows import library_windows
 
@@ -118,7 +168,7 @@ def rt_windows(
                 rt_table,
                 species_mapping,
                 project.lake.connection,
-                level=WINDOWS.level,
+                window=WINDOWS.request,
             )
             for path in models.values()
         ]
@@ -126,7 +176,10 @@ def rt_windows(
     return StepResult(table, rows_in=table.num_rows).with_checks(
         lambda _source: default_model_does_not_lose(
             project.lake.connection, rt_comparison, DEFAULT_MODEL, COMPARISON.loss_margin
-        )
+        ),
+        lambda _source: default_fit_converged(
+            project.lake.connection, rt_diagnostics, DEFAULT_MODEL
+        ),
     )
 
 
@@ -150,9 +203,11 @@ def _steps(project: Project, partition: Partition) -> Mapping[str, str]:
 def rt_report(
     project: Project,
     partition: Partition,
-    rt_predictions: pa.Table,
+    rt_predictions: TableSource,
     rt_evaluation: pa.Table,
+    rt_pit: pa.Table,
     rt_comparison: pa.Table,
+    rt_diagnostics: pa.Table,
     rt_windows: pa.Table,
     rt_table: TableSource,
     lib_training: TableSource,
@@ -160,32 +215,28 @@ def rt_report(
     models: Mapping[str, Path],
 ) -> FileResult:
     """One self-contained HTML page: what came in, how good the windows are, and the windows."""
-    from compassign_core.report.gather import model_card, runs, step_counts
-    from compassign_core.report.hierarchy import species_effects
-    from compassign_core.report.inputs import ReportInputs
+    from compassign_core.pipeline.reporting import report_inputs
     from compassign_core.report.page import write_report
     from compassign_core.report.tables import evaluation_markdown, steps_markdown
     from compassign_core.report.thumbnails import key_figures
     from compassign_core.rt.model import load_model
 
-    loaded = [load_model(path) for path in models.values()]
-    by_kind = {model.model: model for model in loaded}
-    steps = step_counts(project.lake, partition)
-    inputs = ReportInputs(
-        lib=partition.lib or 0,
-        cap=partition.cap or 0,
-        title=project.library(partition.lib or 0).title,
+    inputs = report_inputs(
+        project,
+        partition,
+        models={kind: load_model(models[coefficients_name(kind)]) for kind in MODELS},
+        descriptions={kind: model.description for kind, model in MODELS.items()},
+        shown=DEFAULT_MODEL,
+        baselines=COMPARISON.baselines,
         predictions=rt_predictions,
         evaluation=rt_evaluation,
+        pit=rt_pit,
         comparison=rt_comparison,
+        diagnostics=rt_diagnostics,
         windows=rt_windows,
-        runs=runs(project.lake, lib_training),
-        compounds=library_compounds.select(["comp_id", "name"]),
-        steps=steps,
-        models={kind: model_card(model) for kind, model in by_kind.items()},
-        species_effects=species_effects(by_kind[DEFAULT_MODEL], rt_table, project.lake.connection),
-        default_model=DEFAULT_MODEL,
-        fingerprint=by_kind[DEFAULT_MODEL].fingerprint,
+        trained_on=dict.fromkeys(MODELS, rt_table),
+        lib_training=lib_training,
+        library_compounds=library_compounds,
     )
     images = {
         name: Markdown(f"![{name}](data:image/png;base64,{base64.b64encode(image).decode()})")
@@ -206,7 +257,7 @@ def rt_report(
         {
             "open the report": Link(report_url(partition)),
             "metrics": Markdown(evaluation_markdown(rt_evaluation)),
-            "preparation": Markdown(steps_markdown(steps)),
+            "preparation": Markdown(steps_markdown(inputs.steps)),
             **images,
             **numbers,
         },

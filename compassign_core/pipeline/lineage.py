@@ -54,20 +54,24 @@ def upstream_partitions(artifact: Artifact, partition: Partition) -> list[Partit
     return [Partition(lib, cap) for cap in CAPS]
 
 
+def checksums(project: Project, names: Iterable[str], partition: Partition) -> dict[str, str]:
+    """Checksums of artifacts as they are read for a library and cap; ``absent`` when not made."""
+    return {
+        f"{name} ({place})": str(_read(project, name, place).get("output", "absent"))
+        for name in names
+        for place in upstream_partitions(ARTIFACTS[name], partition)
+    }
+
+
 def expected_lineage(project: Project, name: str, partition: Partition) -> dict[str, object]:
     """The lineage that an artifact would have if it were made now, without its output."""
     artifact = ARTIFACTS[name]
-    upstream: dict[str, str] = {}
-    for parent in artifact.upstream:
-        for place in upstream_partitions(ARTIFACTS[parent], partition):
-            written = _read(project, parent, place)
-            upstream[f"{parent} ({place})"] = str(written.get("output", "absent"))
     return {
         "artifact": name,
         "partition": str(partition),
         "code": code_version(artifact.packages),
         "inputs": dict(artifact.inputs(project, partition)),
-        "upstream": upstream,
+        "upstream": checksums(project, artifact.upstream, partition),
     }
 
 

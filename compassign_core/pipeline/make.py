@@ -17,6 +17,7 @@ from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.pipeline.artifacts import ARTIFACTS, Artifact, FileResult
 from compassign_core.pipeline.lineage import upstream_partitions, write_lineage
 from compassign_core.pipeline.loading import load
+from compassign_core.pipeline.timing import record_time
 from compassign_core.store.atomic import written_aside
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import Project
@@ -89,6 +90,7 @@ def publish(
         summary = made.summary
     checksum = write_lineage(project, artifact.name, partition)
     seconds = spent + time.perf_counter() - started
+    record_time(project, artifact, partition, seconds)
     progress.info("%s · %s · %s · %.1f s", partition, artifact.name, summary, seconds)
     return Published(path, checksum, seconds, outcomes)
 

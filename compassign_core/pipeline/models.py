@@ -7,16 +7,21 @@ Here belongs the fitting of models; what is said about them on held-out data sta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from compassign_core.contracts.settings.models import MODELS, ModelKind
+from compassign_core.contracts.settings.limits import TrainingLimits
+from compassign_core.contracts.settings.models import MODELS, ModelKind, ModelSettings
 from compassign_core.contracts.settings.pooling import PoolingSettings
 from compassign_core.contracts.settings.rt import WindowSettings
-from compassign_core.pipeline.artifacts import FileResult, file_artifact
-from compassign_core.pipeline.lineage import expected_lineage
+from compassign_core.pipeline.artifacts import ARTIFACTS, FileResult, file_artifact
+from compassign_core.pipeline.lineage import checksums
 from compassign_core.store.lake import Partition, TableSource
 from compassign_core.store.project import Project
+
+if TYPE_CHECKING:
+    from compassign_core.rt.model import Model
 
 COEFFICIENTS_FILE = "coefficients.npz"
 WINDOWS = WindowSettings()
@@ -27,28 +32,47 @@ def coefficients_name(kind: str) -> str:
     return f"{kind}_coefficients"
 
 
+def fit(
+    project: Project,
+    settings: ModelSettings,
+    rt_table: str,
+    embeddings: pa.Table | None,
+    *,
+    model: str,
+    fingerprint: str,
+    windows: WindowSettings = WINDOWS,
+    limits: TrainingLimits | None = None,
+) -> Model:
+    """Train one model, as `rt.training.train_model`, on the engine of the project."""
+    from threadpoolctl import threadpool_limits
+
+    from compassign_core.rt.training import train_model
+
+    # One BLAS thread: small batched algebra is slower and not bit-stable on more.
+    with threadpool_limits(1):
+        return train_model(
+            settings,
+            rt_table,
+            windows,
+            project.lake.connection,
+            model=model,
+            fingerprint=fingerprint,
+            embeddings=embeddings,
+            limits=limits,
+        )
+
+
 def _train(
     kind: str, project: Project, partition: Partition, rt_table: str, embeddings: pa.Table | None
 ) -> FileResult:
-    from threadpoolctl import threadpool_limits
-
     from compassign_core.report.gather import model_facts
-    from compassign_core.rt.training import train_kind
 
-    upstream = expected_lineage(project, coefficients_name(kind), partition)["upstream"]
-    # One BLAS thread: small batched algebra is slower and not bit-stable on more.
-    with threadpool_limits(1):
-        model = train_kind(
-            kind,
-            rt_table,
-            WINDOWS,
-            project.lake.connection,
-            fingerprint=str(upstream),
-            embeddings=embeddings,
-        )
+    settings = MODELS[kind].settings
+    upstream = checksums(project, ARTIFACTS[coefficients_name(kind)].upstream, partition)
+    model = fit(project, settings, rt_table, embeddings, model=kind, fingerprint=str(upstream))
     return FileResult(
         model.save,
-        {**model_facts(model), "settings": MODELS[kind].settings.model_dump(mode="json")},
+        {**model_facts(model), "settings": settings.model_dump(mode="json")},
         f"{model.n_groups:,} groups",
     )
 

@@ -70,6 +70,15 @@ def steps_for(targets: Iterable[str], libs: Sequence[int], caps: Sequence[int]) 
     return steps
 
 
+def reads_of(step: Step) -> list[Step]:
+    """Steps that make what a step reads, among those of one library and cap."""
+    return [
+        Step(name, place)
+        for name in ARTIFACTS[step.name].upstream
+        for place in (Partition(), Partition(step.partition.lib), step.partition)
+    ]
+
+
 def carry_out(
     project: Project,
     steps: Sequence[Step],
@@ -106,9 +115,4 @@ def carry_out(
 
 def _blocked(step: Step, outcome: Outcome) -> bool:
     """Whether something that the step reads has failed or was skipped."""
-    bad = {*outcome.failed, *outcome.skipped}
-    for name in ARTIFACTS[step.name].upstream:
-        for place in (Partition(), Partition(step.partition.lib), step.partition):
-            if Step(name, place) in bad:
-                return True
-    return False
+    return not {*outcome.failed, *outcome.skipped}.isdisjoint(reads_of(step))

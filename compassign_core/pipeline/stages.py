@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from compassign_core.pipeline import chemistry, evaluation, ingest, models, training, warehouse
+from compassign_core.pipeline import (
+    chemistry,
+    diagnostics,
+    evaluation,
+    ingest,
+    models,
+    training,
+    warehouse,
+)
 from compassign_core.pipeline.artifacts import ARTIFACTS
 
-STAGES = (chemistry, ingest, training, models, evaluation, warehouse)
+STAGES = (chemistry, ingest, training, models, diagnostics, evaluation, warehouse)
 
 __all__ = ["ARTIFACTS", "STAGES"]

@@ -6,10 +6,11 @@ Here belong readings of `RT_COMPARISON`; how its intervals are made stands in `r
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from compassign_core.report.summaries import Row, number_of
 
 LOSSES = {"rmse": "RMSE", "mae": "MAE", "crps": "CRPS"}
 """Metrics of which less is better, with the words for them; all in minutes."""
@@ -20,27 +21,25 @@ more than whether both agree, and one has no spread at all."""
 
 BETTER, WORSE, UNCLEAR, TOO_FEW = "better", "worse", "not clear", "too few sample sets"
 
-Row = Mapping[str, object]
 
-
-def rows_of(comparison: pa.Table, slice_name: str, metric: str) -> list[dict[str, object]]:
-    """Rows of one slice and metric, in the order of the table."""
-    kept = (pc.field("slice") == slice_name) & (pc.field("metric") == metric)
+def rows_of(
+    comparison: pa.Table, baseline: str, slice_name: str, metric: str
+) -> list[dict[str, object]]:
+    """Rows of one baseline, slice and metric, in the order of the table."""
+    kept = (
+        (pc.field("baseline") == baseline)
+        & (pc.field("slice") == slice_name)
+        & (pc.field("metric") == metric)
+    )
     return list(comparison.filter(kept).to_pylist())
 
 
 def judged(row: Row) -> str:
     """Say whether the model is better or worse than the baseline in one row of a loss."""
-    low, high = value(row, "low"), value(row, "high")
-    if value(row, "n_units") < LEAST_SETS or math.isnan(low) or math.isnan(high):
+    low, high = number_of(row, "low"), number_of(row, "high")
+    if number_of(row, "n_units") < LEAST_SETS or math.isnan(low) or math.isnan(high):
         return TOO_FEW
     return BETTER if high < 0 else WORSE if low > 0 else UNCLEAR
-
-
-def value(row: Row, name: str) -> float:
-    """Read a number of a row; null is NaN."""
-    found = row[name]
-    return float(found) if isinstance(found, int | float) else math.nan
 
 
 def signed(minutes: float) -> str:
@@ -53,4 +52,4 @@ def signed(minutes: float) -> str:
 
 def interval(row: Row) -> str:
     """Write the 95 % interval of a row."""
-    return f"{signed(value(row, 'low'))} to {signed(value(row, 'high'))}"
+    return f"{signed(number_of(row, 'low'))} to {signed(number_of(row, 'high'))}"

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from compassign_core.contracts.settings.models import MODELS
 from compassign_core.contracts.tables import is_covariate
 from compassign_core.report.hierarchy import scales_card
 from compassign_core.report.inputs import ModelCard, StepCount
@@ -52,11 +51,11 @@ def step_counts(lake: Lake, partition: Partition) -> list[StepCount]:
     return counts
 
 
-def model_card(model: Model) -> ModelCard:
-    """What a reader should know about a trained model."""
+def model_card(model: Model, description: str) -> ModelCard:
+    """What a reader should know about a trained model, with a sentence on what it is."""
     facts = model_facts(model)
     return ModelCard(
-        description=MODELS[model.model].description,
+        description=description,
         lambda_slopes=facts.get("slope penalty (min²)"),
         noise_df0=facts.get("noise prior, degrees of freedom"),
         noise_scale0=facts.get("noise prior, scale (min)"),

@@ -18,7 +18,7 @@ from compassign_core.report.inputs import SPECIES_EFFECTS, ScalesCard
 from compassign_core.rt.hierarchy.artifact import PoolingSummaries
 from compassign_core.rt.hierarchy.scales import ScaleSet
 from compassign_core.rt.model import Model
-from compassign_core.rt.rows import read_training
+from compassign_core.rt.table import read_training
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -39,12 +39,10 @@ def scales_card(model: PoolingSummaries) -> ScalesCard:
         settings, supercategories.size, model.feature_names.size > 0, "sigma_y" in names
     )
     prior = dict(zip(known.names, known.prior, strict=True))
-    curvature = model.scale_log_cov
     return ScalesCard(
         names=names,
         values=model.scales.tolist(),
         priors=[prior[name] for name in names],
-        log_sd=np.sqrt(np.diag(curvature)).tolist() if curvature.size else [],
         supercategories=supercategories.tolist(),
         noise=settings.noise,
         noise_sd=float(np.sqrt(np.median(model.posterior.noise_variance))),
@@ -86,13 +84,14 @@ def species_effects(model: Model, rt_table: str, connection: duckdb.DuckDBPyConn
     n = np.bincount(species, minlength=n_species)
     raw = _means(species, rows.y - _means(comp, rows.y, comp.max() + 1)[comp], n_species)
     line = np.einsum("np,np->n", rows.x, posterior.beta_mean[group, 1:])
-    effect = posterior.alpha[posterior.comp_of[group]]
+    effect = posterior.group_levels[group]
     adjusted = _means(species, rows.y - effect - line, n_species)
-    intercept = posterior.node_mean[:, 0]  # species, then supercategories, then the root
+    intercept = posterior.species_effects  # then of supercategories
     above = intercept[n_species + parent]
     siblings = np.bincount(parent)[parent]
     centre = np.bincount(parent, weights=n * raw) / np.bincount(parent, weights=n)
     columns = {
+        "model": np.full(n_species, model.model, dtype=object),
         "species": posterior.species,
         "species_cluster": posterior.supercategories[parent],
         "n_train": n,

@@ -12,19 +12,23 @@ import pyarrow as pa
 
 from compassign_core.contracts.catalogue import (
     RT_COMPARISON,
+    RT_DIAGNOSTICS,
     RT_EVALUATION,
-    RT_PREDICTIONS,
+    RT_PIT,
     RT_WINDOWS,
 )
 from compassign_core.contracts.errors import InputError
+from compassign_core.contracts.identifiers import RUN_KEY
 from compassign_core.contracts.rejects import BY_RULE
-from compassign_core.contracts.tables import is_covariate
+from compassign_core.contracts.tables import TableContract, is_covariate
+from compassign_core.report.held_out import RUN_RESIDUALS, HeldOut
 
 RUN_COLUMNS = ("sampleset_id", "worksheet_id", "task_id", "run_order", "species_matrix_type")
 """Columns of the runs table before its covariates."""
 
 SPECIES_EFFECTS = pa.schema(
     [
+        ("model", pa.string()),
         ("species", pa.int64()),
         ("species_cluster", pa.int64()),
         ("n_train", pa.int64()),
@@ -34,7 +38,7 @@ SPECIES_EFFECTS = pa.schema(
         ("posterior", pa.float64()),
     ]
 )
-"""Mean intercepts of species in minutes, each relative to the supercategory.
+"""Mean intercepts of species in minutes by hierarchical model, relative to the supercategory.
 
 raw: mean of RT less the compound's mean, less the same of all rows of the supercategory; null when
 the supercategory has no other species. adjusted: mean of RT less the model's compound effect and
@@ -82,7 +86,6 @@ class ScalesCard:
     ----------
     names : of the ``V`` scales, as in the artifact; ``tau_mu[i]`` is of supercategory i.
     values, priors : fitted standard deviations and scales of their HalfNormal priors, ``V`` each.
-    log_sd : standard deviations of the logarithms of `values`, ``V`` of them, or none.
     supercategories : ids that the i of a name counts.
     noise : ``global``, ``per_compound`` or ``per_compound_and_group``.
     noise_sd : median noise standard deviation of the groups, minutes.
@@ -94,7 +97,6 @@ class ScalesCard:
     names: Sequence[str]
     values: Sequence[float]
     priors: Sequence[float]
-    log_sd: Sequence[float]
     supercategories: Sequence[int]
     noise: str
     noise_sd: float
@@ -132,6 +134,22 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
+class Grouping:
+    """The models that group in three ways; what they differ in is who shares with whom.
+
+    Attributes
+    ----------
+    together : one group per supercategory.
+    apart : one group per species, nothing shared.
+    pooled : one group per species, pooled.
+    """
+
+    together: str
+    apart: str
+    pooled: str
+
+
+@dataclass(frozen=True)
 class ReportInputs:
     """Everything on the page of one (library, cap); tables have the columns of their contracts.
 
@@ -139,15 +157,19 @@ class ReportInputs:
     ----------
     lib, cap : the partition.
     title : heading of the page.
-    predictions : `RT_PREDICTIONS`, several models; may have no rows.
+    held_out : what `held_out.sum_up` says of the predictions.
     evaluation : `RT_EVALUATION`.
+    pit : `RT_PIT`.
     comparison : `RT_COMPARISON`; may have no rows.
+    baselines : the models of its column `baseline` that all others are shown against, in order.
+    grouping : the three ways to group, which the comparison holds against each other.
+    diagnostics : `RT_DIAGNOSTICS`.
     windows : `RT_WINDOWS`; only those of `default_model` are embedded in the page.
     runs : one row per run: `RUN_COLUMNS`, then covariates in minutes, nullable.
     compounds : comp_id and name (nullable); may have no rows.
     steps : what the preparation did, in order.
     models : model card by model.
-    species_effects : `SPECIES_EFFECTS` of the default model; no rows when it is no hierarchy.
+    species_effects : `SPECIES_EFFECTS` of all hierarchical models.
     default_model : the model whose windows and residuals are shown.
     fingerprint : identifies data and settings behind the report.
     """
@@ -155,9 +177,13 @@ class ReportInputs:
     lib: int
     cap: int
     title: str
-    predictions: pa.Table
+    held_out: HeldOut
     evaluation: pa.Table
+    pit: pa.Table
     comparison: pa.Table
+    baselines: Sequence[str]
+    grouping: Grouping
+    diagnostics: pa.Table
     windows: pa.Table
     runs: pa.Table
     compounds: pa.Table
@@ -187,22 +213,20 @@ def in_order(inputs: ReportInputs) -> ReportInputs:
         )
     return replace(
         inputs,
-        predictions=_ordered(
-            inputs.predictions,
-            "predictions",
-            RT_PREDICTIONS.names(),
-            RT_PREDICTIONS.order_by,
+        held_out=replace(
+            inputs.held_out,
+            runs=_ordered(
+                inputs.held_out.runs, "runs held out", RUN_RESIDUALS.names, ("model", *RUN_KEY)
+            ),
         ),
-        evaluation=_ordered(
-            inputs.evaluation, "evaluation", RT_EVALUATION.names(), RT_EVALUATION.order_by
-        ),
-        comparison=_ordered(
-            inputs.comparison, "comparison", RT_COMPARISON.names(), RT_COMPARISON.order_by
-        ),
+        evaluation=_as_contract(inputs.evaluation, "evaluation", RT_EVALUATION),
+        pit=_as_contract(inputs.pit, "probability transforms", RT_PIT),
+        comparison=_as_contract(inputs.comparison, "comparison", RT_COMPARISON),
+        diagnostics=_as_contract(inputs.diagnostics, "diagnostics", RT_DIAGNOSTICS),
         species_effects=_ordered(
-            inputs.species_effects, "species effects", SPECIES_EFFECTS.names, ("species",)
+            inputs.species_effects, "species effects", SPECIES_EFFECTS.names, ("model", "species")
         ),
-        windows=_ordered(inputs.windows, "windows", RT_WINDOWS.names(), RT_WINDOWS.order_by),
+        windows=_as_contract(inputs.windows, "windows", RT_WINDOWS),
         runs=ordered_runs(inputs.runs),
         compounds=_ordered(inputs.compounds, "compounds", _COMPOUND_COLUMNS, _COMPOUND_COLUMNS),
     )
@@ -216,6 +240,10 @@ def ordered_runs(runs: pa.Table) -> pa.Table:
 def standards_of(runs: pa.Table) -> list[str]:
     """Names of the covariate columns, sorted."""
     return sorted(name for name in runs.column_names if is_covariate(name))
+
+
+def _as_contract(table: pa.Table, what: str, contract: TableContract) -> pa.Table:
+    return _ordered(table, what, contract.names(), contract.order_by)
 
 
 def _ordered(table: pa.Table, what: str, columns: Sequence[str], order: Sequence[str]) -> pa.Table:

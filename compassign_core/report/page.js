@@ -81,6 +81,9 @@
 
   function draw(node) {
     const figure = read(node.id + "-data");
+    for (const trace of figure.data) {
+      if (trace.meta && trace.meta.shares_text) trace.text = figure.layout.meta.text;
+    }
     const layout = JSON.parse(JSON.stringify(figure.layout));
     const isNarrow = node.clientWidth > 0 && node.clientWidth < NARROW;
     const config = {

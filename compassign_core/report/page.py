@@ -17,6 +17,7 @@ from compassign_core.report.markup import Markup, element, joined, paragraph
 from compassign_core.report.sections.calibration import calibration_section
 from compassign_core.report.sections.cards import cards_section
 from compassign_core.report.sections.comparison import comparison_section
+from compassign_core.report.sections.diagnostics import diagnostics_section
 from compassign_core.report.sections.evaluation import (
     models_section,
     numbers_section,
@@ -24,11 +25,13 @@ from compassign_core.report.sections.evaluation import (
     support_section,
 )
 from compassign_core.report.sections.glossary import glossary_section
+from compassign_core.report.sections.grouping import grouping_section
 from compassign_core.report.sections.runs import residuals_section, standards_section
 from compassign_core.report.sections.scales import scales_section
 from compassign_core.report.sections.shrinkage import shrinkage_section
 from compassign_core.report.sections.steps import steps_section
 from compassign_core.report.sections.summary import summary_section
+from compassign_core.report.sections.tail import tail_section
 from compassign_core.report.sections.windows import windows_section
 from compassign_core.report.verdicts import verdicts
 from compassign_core.store.atomic import written_aside
@@ -38,13 +41,16 @@ _SECTIONS = (
     ("numbers", "Numbers"),
     ("data", "Data"),
     ("models", "Models"),
-    ("comparison", "Models against the baseline"),
+    ("comparison", "Models against baselines"),
+    ("grouping", "Three ways to group"),
     ("calibration", "Calibration"),
     ("support", "Support"),
+    ("tail", "Rare pairs"),
     ("residuals", "Residuals"),
     ("standards", "Standards"),
     ("slices", "Slices"),
     ("windows", "Windows"),
+    ("diagnostics", "Diagnostics"),
     ("scales", "Scales"),
     ("shrinkage", "Shrinkage"),
     ("cards", "Model cards"),
@@ -80,12 +86,15 @@ def render(inputs: ReportInputs) -> str:
         steps_section(inputs),
         models_section(inputs),
         comparison_section(inputs),
+        grouping_section(inputs),
         calibration_section(inputs),
         support_section(inputs),
+        tail_section(inputs),
         residuals_section(inputs),
         standards_section(inputs),
         slices_section(inputs),
         windows_section(inputs),
+        diagnostics_section(inputs),
         scales_section(inputs),
         shrinkage_section(inputs),
         cards_section(inputs),

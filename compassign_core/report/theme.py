@@ -1,7 +1,8 @@
 """Colours, symbols and the look that all figures share.
 
-The palette is that of Okabe and Ito, which people with colour-vision deficiency can tell apart;
-every series also differs by its marker, so that nothing is said by colour alone.
+The palette is that of Okabe and Ito, which people with colour-vision deficiency can tell apart,
+with a grey in place of its yellow, which white swallows; every series also differs by its marker,
+so that nothing is said by colour alone.
 """
 
 from __future__ import annotations
@@ -12,9 +13,19 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
-PURPLE, SKY, ORANGE, BLACK = "#CC79A7", "#56B4E9", "#E69F00", "#000000"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, BLACK)
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
+PURPLE, SKY, ORANGE, BLACK, GREY = "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#808080"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, BLACK, GREY)
+SYMBOLS = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "x",
+    "star",
+    "cross",
+    "triangle-down",
+    "hourglass",
+)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 INK, MUTED, RULE, SHADE = "#1b2733", "#5b6875", "#d9dfe5", "#f4f6f8"
@@ -26,6 +37,7 @@ AXIS = {
     "ticks": "outside",
     "tickcolor": RULE,
     "automargin": True,
+    "exponentformat": "none",
 }
 
 

@@ -13,24 +13,23 @@ from PIL import Image
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
 from compassign_core.report import theme
+from compassign_core.report.figures.transforms import expected_band
 from compassign_core.report.inputs import ReportInputs, in_order
+from compassign_core.report.run_summaries import residuals_by_run
 from compassign_core.report.summaries import (
-    LEVELS,
+    central_coverage,
     evaluation_rows,
     model_names,
-    observed_coverage,
-    of_model,
-    pit,
-    residuals_by_run,
+    pit_counts,
 )
 
 _MIN_BIN_ROWS = 20
-_MARKERS = ("o", "s", "D", "^", "X", "*", "P")
+_MARKERS = ("o", "s", "D", "^", "X", "*", "P", "v", "d")
 _LINES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (8, 2, 1, 2)))
 
 
 def key_figures(inputs: ReportInputs) -> dict[str, bytes]:
-    """Coverage by support, calibration and residuals by run; each a PNG below 40 kB.
+    """Coverage by support, calibration, PIT and residuals by run; each a PNG below 40 kB.
 
     The bytes are the same for the same inputs: neither software nor date is written into them.
     """
@@ -38,6 +37,7 @@ def key_figures(inputs: ReportInputs) -> dict[str, bytes]:
     return {
         "coverage_by_support": _coverage_by_support(inputs),
         "calibration": _calibration(inputs),
+        "probability_transforms": _transforms(inputs),
         "residuals_by_run": _residuals_by_run(inputs),
     }
 
@@ -64,18 +64,30 @@ def _calibration(inputs: ReportInputs) -> bytes:
     figure, axes = _canvas("Calibration", "promised share", "measured share")
     axes.plot([0, 1], [0, 1], color=theme.MUTED, linestyle="--", linewidth=1)
     drawn = 0
-    for i, model in enumerate(model_names(inputs.predictions)):
-        transform = pit(of_model(inputs.predictions, model))
-        if transform.size:
-            axes.plot(LEVELS, observed_coverage(transform), label=model, **_style(i))
+    for i, model in enumerate(model_names(inputs.pit)):
+        counts = pit_counts(inputs.pit, model)
+        if counts.sum():
+            axes.plot(*central_coverage(counts), label=model, **_style(i))
             drawn += 1
     return _png(figure, axes, empty=not drawn)
+
+
+def _transforms(inputs: ReportInputs) -> bytes:
+    title = f"Place in the predictive distribution, {inputs.default_model}"
+    figure, axes = _canvas(title, "probability transform", "relative frequency")
+    counts = pit_counts(inputs.pit, inputs.default_model)
+    n = int(counts.sum())
+    if n:
+        place = (np.arange(counts.size) + 0.5) / counts.size
+        axes.bar(place, counts * counts.size / n, width=0.9 / counts.size, color=theme.SKY)
+        axes.axhspan(*expected_band(n), color=theme.INK, alpha=0.15, label="expected")
+    return _png(figure, axes, empty=not n)
 
 
 def _residuals_by_run(inputs: ReportInputs) -> bytes:
     title = f"Residuals by run, {inputs.default_model}"
     figure, axes = _canvas(title, "run, in run order", "observed - predicted (min)")
-    found = residuals_by_run(inputs.predictions, inputs.runs, inputs.default_model)
+    found = residuals_by_run(inputs.held_out.runs, inputs.runs, inputs.default_model)
     error = np.stack([found.median - found.low, found.high - found.median])
     axes.errorbar(
         found.place,

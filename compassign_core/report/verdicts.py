@@ -1,30 +1,29 @@
 """Traffic lights: a number, the rule it is held against, and what to do.
 
 The rules stand here as constants and are printed on the page beside each light. Bounds belong
-to the better side, so exactly 2 points off is still good.
+to the better side, so exactly 2 points off is still good. Lights on the model alone stand in
+`model_verdicts`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from compassign_core.report.inputs import ReportInputs, StepCount
+from compassign_core.report.light import Verdict, distance_rule, graded, nothing, share_rule
 from compassign_core.report.markup import percent
-from compassign_core.report.summaries import (
+from compassign_core.report.model_verdicts import cells_verdict, fit_verdict
+from compassign_core.report.run_summaries import (
     STANDOUT_COVERAGE,
     STANDOUT_ROWS,
     RunResiduals,
-    evaluation_rows,
     missing_standards,
     residuals_by_run,
 )
-
-Status = Literal["good", "look", "act", "none"]
+from compassign_core.report.summaries import evaluation_rows
 
 NOMINAL = 0.95
 COVERAGE_POINTS = (0.02, 0.05)
@@ -36,43 +35,12 @@ MISSING_SHARES = (0.02, 0.10)
 STANDOUT_SHARES = (0.0, 0.05)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One light.
-
-    Attributes
-    ----------
-    name : what is judged.
-    status : good, look (at it), act, or none when there is nothing to judge.
-    finding : the number, in words.
-    rule : the bounds.
-    advice : what to do, empty when good.
-    """
-
-    name: str
-    status: Status
-    finding: str
-    rule: str
-    advice: str = ""
-
-
-def graded(value: float, bounds: tuple[float, float]) -> Status:
-    """Grade a distance or share: good up to the first bound, look up to the second, else act.
-
-    Rounded to nine decimals, so that 0.95 - 0.93 counts as 0.02.
-    """
-    if math.isnan(value):
-        return "none"
-    value = round(value, 9)
-    return "good" if value <= bounds[0] else "look" if value <= bounds[1] else "act"
-
-
 def coverage_verdict(coverage: float | None, n_scored: int) -> Verdict:
     """Judge the overall coverage of the default model."""
     name = "Coverage of the windows"
-    rule = _distance_rule(COVERAGE_POINTS)
+    rule = distance_rule(COVERAGE_POINTS)
     if coverage is None or not n_scored or math.isnan(coverage):
-        return _nothing(name, rule, "No held-out peaks were scored, so coverage is unknown.")
+        return nothing(name, rule, "No held-out peaks were scored, so coverage is unknown.")
     status = graded(abs(coverage - NOMINAL), COVERAGE_POINTS)
     finding = f"{percent(coverage)} of {n_scored:,} held-out peaks fall in their 95 % window."
     advice = ""
@@ -92,10 +60,10 @@ def coverage_verdict(coverage: float | None, n_scored: int) -> Verdict:
 def bin_verdict(bins: Sequence[tuple[str, float, int]]) -> Verdict:
     """Judge the worst support bin; `bins` are (bin, coverage, scored rows)."""
     name = "Coverage where data are few"
-    rule = f"{_distance_rule(BIN_POINTS)} Bins with fewer than {BIN_ROWS} peaks are not judged."
+    rule = f"{distance_rule(BIN_POINTS)} Bins with fewer than {BIN_ROWS} peaks are not judged."
     judged = [(b, c, n) for b, c, n in bins if n >= BIN_ROWS and not math.isnan(c)]
     if not judged:
-        return _nothing(name, rule, f"No support bin has {BIN_ROWS} scored held-out peaks.")
+        return nothing(name, rule, f"No support bin has {BIN_ROWS} scored held-out peaks.")
     worst, coverage, n = max(judged, key=lambda item: (abs(item[1] - NOMINAL), item[0]))
     status = graded(abs(coverage - NOMINAL), BIN_POINTS)
     finding = (
@@ -113,9 +81,9 @@ def bin_verdict(bins: Sequence[tuple[str, float, int]]) -> Verdict:
 def unscored_verdict(n_rows: int, n_unscored: int) -> Verdict:
     """Judge the share of held-out peaks that got no prediction."""
     name = "Peaks without prediction"
-    rule = _share_rule(UNSCORED_SHARES)
+    rule = share_rule(UNSCORED_SHARES)
     if not n_rows:
-        return _nothing(name, rule, "There are no held-out peaks.")
+        return nothing(name, rule, "There are no held-out peaks.")
     status = graded(n_unscored / n_rows, UNSCORED_SHARES)
     finding = (
         f"{n_unscored:,} of {n_rows:,} held-out peaks ({percent(n_unscored / n_rows)}) unscored."
@@ -133,12 +101,12 @@ def rejects_verdict(steps: Sequence[StepCount]) -> Verdict:
     """Judge the step that refused the largest share of its rows as faulty."""
     name = "Rows refused on the way in"
     rule = (
-        f"{_share_rule(REJECT_SHARES)} The step that refuses most counts; rows that the lab's own "
+        f"{share_rule(REJECT_SHARES)} The step that refuses most counts; rows that the lab's own "
         "curation leaves out do not."
     )
     read = [step for step in steps if step.rows_in > 0]
     if not read:
-        return _nothing(name, rule, "No step read any rows.")
+        return nothing(name, rule, "No step read any rows.")
     worst = max(read, key=lambda step: sum(step.faulty.values()) / step.rows_in)
     faulty = sum(worst.faulty.values())
     share = faulty / worst.rows_in
@@ -162,10 +130,10 @@ def rejects_verdict(steps: Sequence[StepCount]) -> Verdict:
 def standards_verdict(missing: dict[str, float]) -> Verdict:
     """Judge the share of missing standards; `missing` is the share of runs by standard."""
     name = "Standards found"
-    rule = _share_rule(MISSING_SHARES, "missing values")
+    rule = share_rule(MISSING_SHARES, "missing values")
     shares = {key: share for key, share in sorted(missing.items()) if not math.isnan(share)}
     if not shares:
-        return _nothing(name, rule, "The runs carry no standards; drift cannot be corrected.")
+        return nothing(name, rule, "The runs carry no standards; drift cannot be corrected.")
     share = float(np.mean(list(shares.values())))
     status = graded(share, MISSING_SHARES)
     worst = max(shares, key=lambda key: shares[key])
@@ -191,7 +159,7 @@ def runs_verdict(runs: RunResiduals) -> Verdict:
     )
     judged = int(((runs.n >= STANDOUT_ROWS) & np.isfinite(runs.covered)).sum())
     if not judged:
-        return _nothing(name, rule, f"No held-out run has {STANDOUT_ROWS} scored peaks.")
+        return nothing(name, rule, f"No held-out run has {STANDOUT_ROWS} scored peaks.")
     found = int(runs.stands_out.sum())
     status = graded(found / judged, STANDOUT_SHARES)
     finding = f"{found:,} of {judged:,} held-out runs stand out."
@@ -209,7 +177,7 @@ def calibration_verdict(calibrated: bool | None) -> Verdict:
     name = "Calibration"
     rule = "Good: windows were corrected on runs left out of the fit."
     if calibrated is None:
-        return _nothing(name, rule, "There is no model card for the default model.")
+        return nothing(name, rule, "There is no model card for the default model.")
     if calibrated:
         return Verdict(name, "good", "Windows were corrected on runs left out of the fit.", rule)
     return Verdict(
@@ -233,8 +201,10 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
         bin_verdict(
             [(str(r["level"]), _number(r["cov95"]), int(str(r["n_scored"]))) for r in bins]
         ),
-        runs_verdict(residuals_by_run(inputs.predictions, inputs.runs, model)),
+        runs_verdict(residuals_by_run(inputs.held_out.runs, inputs.runs, model)),
         unscored_verdict(int(str(row["n_rows"])), int(str(row["n_unscored"]))),
+        cells_verdict(inputs.held_out.cells),
+        fit_verdict(inputs.diagnostics, model),
         standards_verdict(missing_standards(inputs.runs)),
         rejects_verdict(inputs.steps),
         calibration_verdict(card.calibrated if card else None),
@@ -243,18 +213,3 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
-
-
-def _nothing(name: str, rule: str, finding: str) -> Verdict:
-    return Verdict(name, "none", finding, rule)
-
-
-def _distance_rule(bounds: tuple[float, float]) -> str:
-    return (
-        f"Good: within {bounds[0] * 100:.0f} points of 95 %. "
-        f"Look: within {bounds[1] * 100:.0f} points."
-    )
-
-
-def _share_rule(bounds: tuple[float, float], what: str = "rows") -> str:
-    return f"Good: up to {percent(bounds[0], 0)} of {what}. Look: up to {percent(bounds[1], 0)}."

@@ -9,6 +9,7 @@ import pytest
 
 from compassign_core.contracts.settings.base import Settings
 from compassign_core.contracts.settings.chemistry import ChemistrySettings
+from compassign_core.contracts.settings.convergence import ConvergenceSettings
 from compassign_core.contracts.settings.lasso import LassoSettings
 from compassign_core.contracts.settings.libraries import (
     CapCounts,
@@ -20,7 +21,8 @@ from compassign_core.contracts.settings.libraries import (
 from compassign_core.contracts.settings.models import MODELS
 from compassign_core.contracts.settings.pooling import PoolingPriors, PoolingSettings
 from compassign_core.contracts.settings.prep import PrepSettings
-from compassign_core.contracts.settings.rt import RidgeSettings, WindowSettings
+from compassign_core.contracts.settings.rt import RidgeSettings, WindowRequest, WindowSettings
+from compassign_core.contracts.settings.sampling import AdviSettings, SamplerSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -115,12 +117,20 @@ def test_every_reason_of_refusal_is_explained() -> None:
         ("ridge", [RidgeSettings, WindowSettings]),
         ("partial-pooling", [PoolingSettings, PoolingPriors]),
         ("lasso", [LassoSettings]),
+        ("windows", [WindowRequest]),
+        ("sampling", [SamplerSettings, AdviSettings]),
     ],
 )
 def test_every_setting_is_on_its_model_card(card: str, settings: list[type[Settings]]) -> None:
     text = (ROOT / "docs" / "models" / f"{card}.md").read_text(encoding="utf-8")
     fields = {name for kind in settings for name in kind.model_fields}
     assert [name for name in sorted(fields) if f"`{name}`" not in text] == []
+
+
+def test_every_threshold_of_convergence_is_on_the_page_of_operations() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    for name, field in ConvergenceSettings.model_fields.items():
+        assert f"`{name}` = {field.default:g}" in text, name
 
 
 def test_every_model_kind_has_a_card() -> None:

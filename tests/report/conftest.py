@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import t as student
 
 from compassign_core.contracts.catalogue import (
     RT_COMPARISON,
+    RT_DIAGNOSTICS,
     RT_EVALUATION,
+    RT_PIT,
     RT_PREDICTIONS,
     RT_WINDOWS,
     SUPPORT_BIN_EDGES,
@@ -20,14 +24,18 @@ from compassign_core.contracts.catalogue import (
 )
 from compassign_core.contracts.settings.rt import ComparisonSettings
 from compassign_core.contracts.tables import TableContract
+from compassign_core.report.held_out import HeldOut, sum_up
 from compassign_core.report.inputs import (
     SPECIES_EFFECTS,
+    Grouping,
     ModelCard,
     ReportInputs,
     ScalesCard,
     StepCount,
 )
 from compassign_core.rt.comparison import compare
+from compassign_core.rt.evaluation import evaluate
+from compassign_core.rt.pit import pit_histogram
 
 MODELS = {"lasso": 1.3, "partial_pooling": 1.0, "sklearn_ridge": 1.15}
 SPECIES = ("human plasma", "human plasma (ltr reference)", "nist <srm> & co", "human platelets")
@@ -111,6 +119,8 @@ def make_predictions(runs: pa.Table, seed: int = 1) -> pa.Table:
             "compound_class": comp % 3,
             "n_train": n_train,
             "support_bin": support_bin(n_train),
+            "pair_support": n_train,
+            "pair_support_bin": support_bin(n_train),
             "novelty": novelty,
             "scored": scored,
             "rt": rt,
@@ -122,48 +132,32 @@ def make_predictions(runs: pa.Table, seed: int = 1) -> pa.Table:
             ("df", np.full(len(comp), DF)),
             ("rt_low", predicted - half),
             ("rt_high", predicted + half),
+            *((f"half_width_{p}", student.ppf(0.5 + p / 200, DF) * scale) for p in (50, 80, 99)),
         ):
             columns[name] = np.where(scored, values, np.nan)
         parts.append(typed(RT_PREDICTIONS, columns))
     return pa.concat_tables(parts)
 
 
-def evaluate(predictions: pa.Table) -> pa.Table:
-    """The evaluation of a table of predictions, written the slow and obvious way."""
-    slices = {
-        "overall": None,
-        "support_bin": "support_bin",
-        "supercategory": "species_cluster",
-        "species": "species",
-        "novelty": "novelty",
-    }
-    frame = predictions.to_pandas()
-    rows = []
-    for model, own in frame.groupby("model"):
-        for name, column in slices.items():
-            for level, part in own.groupby(column) if column else [("all", own)]:
-                kept = part[part["scored"]]
-                error = (kept["rt"] - kept["rt_predicted"]).to_numpy()
-                some = len(kept) > 0
-                rows.append(
-                    {
-                        "model": model,
-                        "slice": name,
-                        "level": str(level),
-                        "n_rows": len(part),
-                        "n_scored": len(kept),
-                        "n_unscored": len(part) - len(kept),
-                        "rmse": float(np.sqrt(np.mean(error**2))) if some else None,
-                        "mae": float(np.mean(np.abs(error))) if some else None,
-                        "cov95": float(kept["covered"].astype(float).mean()) if some else None,
-                        "width95": float((kept["rt_high"] - kept["rt_low"]).mean())
-                        if some
-                        else None,
-                        "crps": float(np.mean(np.abs(error))) * 0.7 if some else None,
-                    }
-                )
-    columns = {c.name: [row.get(c.name) for row in rows] for c in RT_EVALUATION.columns}
-    return typed(RT_EVALUATION, columns)
+def summed(predictions: pa.Table, model: str) -> HeldOut:
+    """What a report reads of predictions."""
+    connection = duckdb.connect()
+    connection.register("judged", predictions)
+    return sum_up(connection, "judged", model)
+
+
+def make_diagnostics() -> pa.Table:
+    """Numbers on two fits: all well with the default model's, one doubtful of the lasso."""
+    rows: list[tuple[Any, ...]] = [
+        ("partial_pooling", "map", "gradient_norm", "all", 0.01, "ok", "It stands at its mode."),
+        ("partial_pooling", "map", "evaluations", "all", 30.0, "info", "Evaluations: 30."),
+        ("lasso", "coordinate descent", "unconverged_share", "all", 0.4, "warn", "40% stopped."),
+    ]
+    for name, value, spread in zip(SCALES.names, SCALES.values, SPREADS, strict=True):
+        rows.append(("partial_pooling", "map", "estimate", name, value, "info", f"{name}."))
+        rows.append(("partial_pooling", "map", "log_sd", name, spread, "info", f"{name} known."))
+    columns = zip(RT_DIAGNOSTICS.columns, zip(*rows, strict=True), strict=True)
+    return typed(RT_DIAGNOSTICS, {column.name: values for column, values in columns})
 
 
 def make_windows(n_comps: int = N_COMPS) -> pa.Table:
@@ -205,6 +199,7 @@ def make_effects() -> pa.Table:
     own = np.array([0.03, -0.006, -0.012, 0.009])
     return pa.table(
         {
+            "model": ["partial_pooling"] * 4,
             "species": pa.array(range(4), pa.int64()),
             "species_cluster": pa.array(CLUSTER, pa.int64()),
             "n_train": pa.array([100, 2000, 900, 400], pa.int64()),
@@ -221,7 +216,6 @@ SCALES = ScalesCard(
     names=["slope", "tau_b", "tau_comp", "tau_mu_super", "tau_mu[0]", "tau_mu[1]"],
     values=[0.1, 0.007, 0.6, 0.3, 0.001, 0.38],
     priors=[0.5] * 6,
-    log_sd=[],
     supercategories=[0, 1],
     noise="per_compound_and_group",
     noise_sd=0.0083,
@@ -230,19 +224,34 @@ SCALES = ScalesCard(
 )
 
 
+SPREADS = (0.1, 0.05, 0.2, 0.9, None, 7.0)
+"""How well the logarithms of these scales are known; of one nothing, of one less than before."""
+
+GROUPING = Grouping("sklearn_ridge", "lasso", "partial_pooling")
+
+
 @pytest.fixture(scope="session")
-def inputs() -> ReportInputs:
+def predictions() -> pa.Table:
+    """The predictions behind the report."""
+    return make_predictions(make_runs())
+
+
+@pytest.fixture(scope="session")
+def inputs(predictions: pa.Table) -> ReportInputs:
     """The inputs of one ordinary report."""
     runs = make_runs()
-    predictions = make_predictions(runs)
     card = ModelCard("Slopes shared between groups.", 12.5, 4.0, 0.0098, 120, 4321, ["IS_A_0_d7"])
     return ReportInputs(
         lib=100,
         cap=5,
         title="Retention-time windows, library 100",
-        predictions=predictions,
+        held_out=summed(predictions, "partial_pooling"),
         evaluation=evaluate(predictions),
-        comparison=compare(predictions, ComparisonSettings(baseline="sklearn_ridge")),
+        pit=pit_histogram(predictions),
+        comparison=compare(predictions, ComparisonSettings(baselines=("sklearn_ridge", "lasso"))),
+        baselines=("sklearn_ridge", "lasso"),
+        grouping=GROUPING,
+        diagnostics=make_diagnostics(),
         windows=make_windows(),
         runs=runs,
         compounds=pa.table(
@@ -269,13 +278,20 @@ def inputs() -> ReportInputs:
     )
 
 
+@pytest.fixture(scope="session")
+def held_out_of() -> Callable[[pa.Table, str], HeldOut]:
+    """A function that sums up predictions for a model to be shown."""
+    return summed
+
+
 @pytest.fixture
 def without_held_out(inputs: ReportInputs) -> ReportInputs:
     """The same library with nothing held out."""
     return replace(
         inputs,
-        predictions=empty(RT_PREDICTIONS),
+        held_out=summed(empty(RT_PREDICTIONS), "partial_pooling"),
         evaluation=empty(RT_EVALUATION),
+        pit=empty(RT_PIT),
         comparison=empty(RT_COMPARISON),
     )
 
@@ -286,10 +302,12 @@ def shuffled() -> Callable[[ReportInputs], ReportInputs]:
 
     def shuffle(given: ReportInputs) -> ReportInputs:
         rng = np.random.default_rng(5)
-        names = ("predictions", "evaluation", "comparison", "windows", "runs", "compounds")
+        names = ("evaluation", "pit", "comparison", "diagnostics", "windows", "runs", "compounds")
         every = (*names, "species_effects")
         tables = {name: getattr(given, name) for name in every}
         mixed = {n: t.take(rng.permutation(t.num_rows)) for n, t in tables.items()}
-        return replace(given, **mixed)
+        held = given.held_out.runs
+        runs = held.take(rng.permutation(held.num_rows))
+        return replace(given, held_out=replace(given.held_out, runs=runs), **mixed)
 
     return shuffle

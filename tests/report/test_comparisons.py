@@ -53,7 +53,7 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
 def drawn(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Traces of the figure of these rows."""
     names = {str(r["model"]) for r in rows}
-    fig = differences_from_baseline(table(rows), theme.style_by_name(list(names)), "m")
+    fig = differences_from_baseline(table(rows), "base", theme.style_by_name(list(names)), "m")
     traces: list[dict[str, Any]] = fig.to_plotly_json()["data"]
     return traces
 
@@ -128,8 +128,8 @@ def test_the_section_holds_the_numbers_of_the_table(inputs: ReportInputs) -> Non
     html = render(inputs)
     part = html[html.index('<section id="comparison"') :]
     part = part[: part.index("</section>")]
-    by_bin = inputs.comparison.filter(pc.field("slice") == "support_bin").to_pylist()
-    assert {r["model"] for r in by_bin} == {"lasso", "partial_pooling"}
+    mask = (pc.field("slice") == "pair_support") & (pc.field("model") == "partial_pooling")
+    by_bin = inputs.comparison.filter(mask).to_pylist()
     cells = {
         (unescape(r[0]), r[1]): r[2:]
         for r in (
@@ -138,11 +138,12 @@ def test_the_section_holds_the_numbers_of_the_table(inputs: ReportInputs) -> Non
         )
         if r
     }
-    assert len(cells) == len({(r["level"], r["model"]) for r in by_bin})
+    assert set(cells) == {(r["level"], r["baseline"]) for r in by_bin}
+    assert {baseline for _, baseline in cells} == {"lasso", "sklearn_ridge"}
     place = {"rmse": 2, "mae": 3, "crps": 4}
     for r in by_bin:
         if r["metric"] in place:
-            shown = cells[r["level"], r["model"]]
+            shown = cells[r["level"], r["baseline"]]
             assert shown[:2] == [f"{r['n_rows']:,}", f"{r['n_units']:,}"]
             cell = shown[place[r["metric"]]]
             assert f"<div>{signed(r['difference'])}</div>" in cell
@@ -153,12 +154,28 @@ def test_the_section_holds_the_numbers_of_the_table(inputs: ReportInputs) -> Non
     values = {c["name"]: c["values"] for c in saved["columns"]}
     ordered = inputs.comparison.sort_by([(name, "ascending") for name in RT_COMPARISON.order_by])
     assert list(values) == list(RT_COMPARISON.names())
-    np.testing.assert_array_equal(values["difference"], ordered["difference"].to_pylist())
+    np.testing.assert_allclose(values["difference"], ordered["difference"].to_pylist(), atol=1e-7)
+
+
+def test_every_baseline_has_its_own_figure(inputs: ReportInputs) -> None:
+    html = render(inputs)
+    for i, baseline in enumerate(("sklearn_ridge", "lasso"), start=1):
+        assert f"<h3>Models against {baseline}</h3>" in html
+        found = re.search(rf'id="differences-from-baseline-{i}-data">(.*?)</script>', html, re.S)
+        assert found
+        drawn = {t["name"]: t for t in json.loads(found.group(1))["data"] if t["xaxis"] == "x"}
+        assert baseline not in drawn and "partial_pooling" in drawn
+        mask = (pc.field("slice") == "overall") & (pc.field("metric") == "rmse")
+        rows = inputs.comparison.filter(mask & (pc.field("baseline") == baseline)).to_pylist()
+        expected = {r["model"]: r["difference"] for r in rows}
+        for name, trace in drawn.items():
+            assert trace["meta"]["x"][0] == pytest.approx(expected[name], abs=1e-5)
 
 
 def test_the_lead_says_how_the_model_shown_does(inputs: ReportInputs) -> None:
     rows = [row(-0.003, -0.001, model="partial_pooling", metric=m) for m in METRICS]
-    given = replace(inputs, comparison=table([*rows, row(0.001, 0.003, model="lasso")]))
+    compared = table([*rows, row(0.001, 0.003, model="lasso")])
+    given = replace(inputs, comparison=compared, baselines=("base",))
     words = str(comparison_section(given)[0])
     assert "partial_pooling against base, on the same 500 peaks of 5 sample sets" in words
     assert "RMSE better (\u22120.00200 min, 10.0\u00a0% of its RMSE)" in words
@@ -170,5 +187,5 @@ def test_no_comparison_is_said(inputs: ReportInputs) -> None:
     given = replace(inputs, comparison=inputs.comparison.slice(0, 0))
     html = render(given)
     assert "No model was compared with a baseline on held-out peaks." in html
-    fig = differences_from_baseline(given.comparison, {}, "partial_pooling")
+    fig = differences_from_baseline(given.comparison, "lasso", {}, "partial_pooling")
     assert not fig.data and "nothing to show" in fig.layout.annotations[0].text

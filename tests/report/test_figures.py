@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pytest
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
-from compassign_core.report.figures import calibration, evaluation, runs
+from compassign_core.report import theme
+from compassign_core.report.figures import calibration, evaluation, levels, runs, transforms
 from compassign_core.report.inputs import ReportInputs, StepCount
 from compassign_core.report.tables import evaluation_markdown, steps_markdown
 from compassign_core.report.thumbnails import key_figures
@@ -104,17 +105,104 @@ def test_model_comparison_shows_every_models_errors(inputs: ReportInputs) -> Non
 
 
 def test_histogram_counts_all_but_the_outermost_residuals(inputs: ReportInputs) -> None:
-    drawn = traces(calibration.residual_histogram(inputs.predictions, "partial_pooling"))
+    drawn = traces(calibration.residual_histogram(inputs.held_out, "partial_pooling"))
     assert sum(drawn[0]["y"]) == pytest.approx(720 * 0.99, abs=2)
 
 
-def test_pit_frequencies_average_one(inputs: ReportInputs) -> None:
-    for trace in traces(calibration.pit_histogram(inputs.predictions)):
-        assert np.mean(trace["y"]) == pytest.approx(1.0, abs=1e-4)
+def test_the_histogram_is_that_of_numpy(inputs: ReportInputs, predictions: pa.Table) -> None:
+    frame = predictions.to_pandas()
+    own = frame[(frame["model"] == "partial_pooling") & frame["scored"]]
+    error = (own["rt"] - own["rt_predicted"]).to_numpy()
+    edge = np.quantile(np.abs(error), 0.99)
+    counts, edges = np.histogram(error, bins=60, range=(-edge, edge))
+    (trace,) = traces(calibration.residual_histogram(inputs.held_out, "partial_pooling"))
+    assert trace["y"] == counts.tolist()
+    np.testing.assert_allclose(trace["x"], (edges[1:] + edges[:-1]) / 2, atol=1e-5)
+
+
+def test_pit_panels_show_every_model_the_default_one_first(inputs: ReportInputs) -> None:
+    drawn = traces(transforms.pit_panels(inputs.pit, "sklearn_ridge"))
+    assert [t["name"] for t in drawn] == ["sklearn_ridge", "lasso", "partial_pooling"]
+    rows = {(r["model"], r["bin"]): r for r in inputs.pit.to_pylist() if r["slice"] == "overall"}
+    for trace in drawn:
+        expected = [20 * rows[trace["name"], b]["share"] for b in range(1, 21)]
+        np.testing.assert_allclose(trace["y"], expected, atol=1e-5)
+
+
+def test_bars_are_hatched_where_chance_does_not_lead(inputs: ReportInputs) -> None:
+    low, high = transforms.expected_band(720)
+    for trace in traces(transforms.pit_panels(inputs.pit)):
+        if trace["name"] == "lasso":  # it scored fewer peaks
+            continue
+        hatched = [shape == "/" for shape in trace["marker"]["pattern"]["shape"]]
+        assert hatched == [not low - 1e-5 <= y <= high + 1e-5 for y in trace["y"]]
+
+
+def test_in_the_band_fall_95_of_100_bins_of_an_even_distribution() -> None:
+    n = 3000
+    low, high = transforms.expected_band(n)
+    counts = np.random.default_rng(3).multinomial(n, np.full(20, 0.05), size=2000)
+    inside = (counts * 20 / n >= low) & (counts * 20 / n <= high)
+    assert 0.945 <= inside.mean() <= 0.97
+
+
+def test_windows_in_the_calibration_figure_have_the_intervals_of_the_evaluation(
+    inputs: ReportInputs,
+) -> None:
+    rows = {r["model"]: r for r in inputs.evaluation.to_pylist() if r["slice"] == "overall"}
+    drawn = traces(calibration.calibration_curve(inputs.evaluation, inputs.pit))
+    windows = [t for t in drawn if t.get("meta", {}).get("panel") == "windows"]
+    assert {t["name"] for t in windows} == set(rows)
+    for trace in windows:
+        row = rows[trace["name"]]
+        assert trace["x"] == [0.5, 0.8, 0.95, 0.99]
+        for i, level in enumerate((50, 80, 95, 99)):
+            top = trace["y"][i] + trace["error_y"]["array"][i]
+            bottom = trace["y"][i] - trace["error_y"]["arrayminus"][i]
+            assert trace["y"][i] == pytest.approx(row[f"cov{level}"], abs=1e-5)
+            assert top == pytest.approx(row[f"cov{level}_high"], abs=2e-5)
+            assert bottom == pytest.approx(row[f"cov{level}_low"], abs=2e-5)
+
+
+@pytest.mark.parametrize("slice_name", ["tail", "supercategory"])
+def test_levels_show_coverage_with_its_interval_and_width(
+    inputs: ReportInputs, slice_name: str
+) -> None:
+    rows = {
+        (r["model"], r["level"]): r
+        for r in inputs.evaluation.to_pylist()
+        if r["slice"] == slice_name and r["n_scored"]
+    }
+    drawn = traces(levels.coverage_and_width_by_level(inputs.evaluation, slice_name, {}))
+    seen = set()
+    for trace in drawn:
+        metric = "cov95" if trace["meta"]["panel"] == "coverage" else "width95"
+        for i, level in enumerate(trace["meta"]["y"]):
+            row = rows[trace["name"], level]
+            seen.add((trace["name"], level))
+            assert trace["x"][i] == pytest.approx(row[metric], abs=1e-5)
+            if metric == "cov95":
+                top = trace["x"][i] + trace["error_x"]["array"][i]
+                assert top == pytest.approx(row["cov95_high"], abs=2e-5)
+    assert seen == set(rows)
+
+
+def test_rare_pairs_stand_in_the_order_given(inputs: ReportInputs) -> None:
+    fig = levels.coverage_and_width_by_level(
+        inputs.evaluation, "tail", {"0": "never"}, ("0", "1-5", ">5")
+    )
+    assert list(fig.layout.yaxis.ticktext) == ["&gt;5", "1-5", "never"]  # from the bottom up
+
+
+def test_nine_models_look_different() -> None:
+    styles = theme.style_by_name([f"m{i}" for i in range(9)])
+    assert len({(style.colour, style.symbol) for style in styles.values()}) == 9
 
 
 def test_residual_points_are_one_per_held_out_run(inputs: ReportInputs) -> None:
-    drawn = traces(runs.residuals_by_run_order(inputs.predictions, inputs.runs, "lasso"))
+    drawn = traces(
+        runs.residuals_by_run_order(inputs.held_out.runs, inputs.runs, "partial_pooling")
+    )
     points = [t for t in drawn if t["mode"] == "markers" and len(t["x"]) > 1]
     assert sum(len(t["x"]) for t in points) == 18
 
@@ -124,6 +212,13 @@ def test_no_line_bridges_two_worksheets(inputs: ReportInputs) -> None:
     gaps = [i for i, x in enumerate(trace["x"]) if x is None]
     assert gaps == [20, 41]
     assert all(trace["y"][i] is None for i in gaps)
+
+
+def test_names_of_runs_are_written_once_for_all_standards(inputs: ReportInputs) -> None:
+    fig = runs.standards_drift(inputs.runs)
+    drawn = traces(fig)
+    assert len(fig.layout.meta["text"]) == len(drawn[0]["x"])
+    assert all("text" not in t and t["meta"]["shares_text"] for t in drawn)
 
 
 def test_many_runs_and_standards_are_thinned(inputs: ReportInputs) -> None:
@@ -151,20 +246,22 @@ def test_many_runs_and_standards_are_thinned(inputs: ReportInputs) -> None:
 def test_figures_of_empty_tables_say_so(without_held_out: ReportInputs) -> None:
     given = without_held_out
     for fig in (
-        runs.residuals_by_run_order(given.predictions, given.runs, "lasso"),
+        runs.residuals_by_run_order(given.held_out.runs, given.runs, "lasso"),
         evaluation.coverage_and_width_by_support(given.evaluation),
-        calibration.calibration_curve(given.predictions),
+        calibration.calibration_curve(given.evaluation, given.pit),
         evaluation.model_comparison(given.evaluation),
-        evaluation.coverage_by_supercategory(given.evaluation),
-        calibration.residual_histogram(given.predictions, "lasso"),
-        calibration.pit_histogram(given.predictions),
+        levels.coverage_and_width_by_level(given.evaluation, "supercategory", {}),
+        calibration.residual_histogram(given.held_out, "lasso"),
+        transforms.pit_panels(given.pit),
     ):
         assert not fig.data
         assert "nothing to show" in fig.layout.annotations[0].text
 
 
 def test_figures_hold_plain_json(inputs: ReportInputs) -> None:
-    fig = evaluation.coverage_by_supercategory(inputs.evaluation, {"0": "<b>plasma</b>"})
+    fig = levels.coverage_and_width_by_level(
+        inputs.evaluation, "supercategory", {"0": "<b>plasma</b>"}
+    )
     written = json.dumps(fig.to_plotly_json(), allow_nan=False)
     assert "bdata" not in written
     assert "&lt;b&gt;plasma" in fig.layout.yaxis.ticktext[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +11,20 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy import stats
 
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.settings.pooling import PoolingPriors
 from compassign_core.report import theme
-from compassign_core.report.figures.scales import interval_ends, log_density, scales_and_priors
+from compassign_core.report.figures.movement import species_movement
+from compassign_core.report.figures.scales import (
+    PRIOR_LOG_SD,
+    interval_ends,
+    log_density,
+    scales_and_priors,
+)
 from compassign_core.report.figures.shrinkage import species_shrinkage
 from compassign_core.report.gather import model_card
 from compassign_core.report.hierarchy import scales_card, species_effects
@@ -23,6 +32,7 @@ from compassign_core.report.inputs import SPECIES_EFFECTS, ReportInputs, ScalesC
 from compassign_core.report.page import render
 from compassign_core.report.sections.scales import prior_median, scale_labels
 from compassign_core.rt.hierarchy.artifact import PoolingSummaries
+from compassign_core.rt.hierarchy.stored import HierarchyPosterior
 from tests.rt.hierarchy import tables
 
 
@@ -45,6 +55,7 @@ def traces(fig: Any) -> list[dict[str, Any]]:
 def slow_effects(model: PoolingSummaries, frame: pd.DataFrame) -> pd.DataFrame:
     """Species effects row by row, from the definition."""
     post = model.posterior
+    assert isinstance(post, HierarchyPosterior)
     n_species = post.species.size
     names, centre = list(model.covariates), dict(zip(model.covariates, model.centre, strict=False))
     compound = frame.groupby("comp_id")["rt"].mean()
@@ -128,19 +139,48 @@ def test_the_card_names_every_scale_with_its_own_prior(drawn: tables.Drawn) -> N
     assert (prior["tau_comp"], prior["tau_w[1]"], prior["sigma_y"]) == (0.7, 0.2, 0.03)
     assert prior["tau_b"] == 0.5
     assert list(card.values) == made.scales.tolist()
-    assert not card.log_sd
-    assert model_card(replace(made, model="partial_pooling")).scales == card
+    assert model_card(made, "what it is").scales == card
 
 
-def test_a_laplace_fit_gives_intervals_on_the_log_scale(drawn: tables.Drawn) -> None:
-    card = scales_card(tables.train(drawn.table, drawn.embeddings, method="laplace"))
-    low, high = interval_ends(card)
-    np.testing.assert_allclose(np.sqrt(low * high), card.values)
-    np.testing.assert_allclose(np.log(high / low), 2 * 1.959964 * np.array(card.log_sd), rtol=1e-6)
-    fig = scales_and_priors({"m": card}, theme.style_by_name(["m"]), scale_labels({"m": card}, {}))
-    fitted = next(t for t in traces(fig) if t["name"] == "m")
-    ends = np.array(fitted["x"]) + np.array(fitted["error_x"]["array"])
-    np.testing.assert_allclose(ends, high, rtol=2e-3)
+def test_the_hill_of_a_scale_is_log_normal_about_its_value(inputs: ReportInputs) -> None:
+    card = inputs.models["partial_pooling"].scales
+    assert card is not None
+    spreads = {"m": {"slope": 0.1, "tau_b": 0.4}}
+    fig = scales_and_priors(
+        {"m": card}, spreads, theme.style_by_name(["m"]), scale_labels({"m": card}, {})
+    )
+    hills = {t["meta"]["panel"]: t for t in traces(fig) if "posterior" in t["meta"]["panel"]}
+    assert set(hills) == {"posterior of slope", "posterior of tau_b"}
+    for name, spread in spreads["m"].items():
+        value = card.values[list(card.names).index(name)]
+        trace = hills[f"posterior of {name}"]
+        x, density = np.array(trace["x"]), np.array(trace["meta"]["y"])
+        exact = stats.norm(np.log(value), spread).pdf(np.log(x))
+        np.testing.assert_allclose(density, exact, rtol=0.05, atol=1e-4)
+        assert x[density.argmax()] == pytest.approx(value, rel=1e-3)
+        drawn_height = np.array(trace["y"]) - min(trace["y"])
+        assert np.corrcoef(drawn_height, exact)[0, 1] > 0.999
+
+
+def test_a_posterior_no_narrower_than_its_prior_is_not_drawn(inputs: ReportInputs) -> None:
+    log_of_halfnormal = np.log(np.abs(np.random.default_rng(1).normal(size=400_000)))
+    assert log_of_halfnormal.std() == pytest.approx(PRIOR_LOG_SD, rel=5e-3)
+    html = render(inputs)
+    found = re.search(r'id="fitted-scales-data">(.*?)</script>', html, re.S)
+    assert found
+    data = json.loads(found.group(1))["data"]
+    hills = {t["meta"]["panel"] for t in data if t["meta"]["panel"].startswith("posterior")}
+    assert hills == {f"posterior of {n}" for n in ("slope", "tau_b", "tau_comp", "tau_mu_super")}
+    fitted = next(t for t in data if t["meta"]["panel"] == "fitted")
+    opened = [symbol.endswith("-open") for symbol in fitted["marker"]["symbol"]]
+    assert opened == [False] * 4 + [True] * 2  # of one nothing is known, of one no more than before
+    assert "no narrower than the prior" in html
+
+
+def test_the_interval_of_a_scale_is_symmetric_in_its_logarithm() -> None:
+    low, high = interval_ends(0.2, 0.3)
+    assert np.sqrt(low * high) == pytest.approx(0.2)
+    assert np.log(high / low) == pytest.approx(2 * 1.959964 * 0.3, rel=1e-6)
 
 
 def test_the_prior_is_a_density_of_the_logarithm_that_peaks_at_its_scale() -> None:
@@ -163,7 +203,7 @@ def test_every_scale_is_drawn_once_on_its_prior(inputs: ReportInputs) -> None:
     labels = scale_labels({"m": card}, {"0": "plasma <i>"})
     assert labels["tau_mu[0]"] == "species in plasma <i>"
     assert labels["tau_mu[1]"] == "species in 1"
-    fig = scales_and_priors({"m": card}, theme.style_by_name(["m"]), labels)
+    fig = scales_and_priors({"m": card}, {}, theme.style_by_name(["m"]), labels)
     data = traces(fig)
     assert [t["x"] for t in data if t["name"] == "m"] == [list(card.values)]
     hills = {t["meta"]["panel"]: t for t in data if t["name"] != "m"}
@@ -193,6 +233,28 @@ def test_points_of_the_pooling_figure_are_the_table(inputs: ReportInputs) -> Non
     assert points[0]["text"][0] == "&lt;b&gt;: 100 rows, 40 groups"
 
 
+def test_the_movement_figure_leads_each_species_from_its_rows_to_its_place(
+    inputs: ReportInputs,
+) -> None:
+    other = pc.replace_substring(inputs.species_effects["model"], "partial", "other")
+    both = pa.concat_tables(
+        [inputs.species_effects, inputs.species_effects.set_column(0, "model", other)]
+    )
+    data = traces(species_movement(both, {}, "partial_pooling"))
+    table = inputs.species_effects.to_pydict()
+    points = [t for t in data if t["mode"] == "markers"]
+    assert [t["meta"]["panel"] for t in points] == ["partial_pooling"] * 2 + ["other_pooling"] * 2
+    for trace, name in zip(points, ("adjusted", "posterior") * 2, strict=True):
+        assert trace["x"] == table["n_train"]
+        np.testing.assert_allclose(trace["y"], table[name], atol=1e-5)
+    lines = [t for t in data if t["mode"] == "lines"]
+    assert lines[0]["y"][:3] == [
+        pytest.approx(table["adjusted"][0]),
+        pytest.approx(table["posterior"][0]),
+        None,
+    ]
+
+
 def test_a_page_whose_default_model_is_no_hierarchy_says_so(inputs: ReportInputs) -> None:
     cards = {name: replace(card, scales=None) for name, card in inputs.models.items()}
     given = replace(
@@ -218,3 +280,20 @@ def test_an_effects_table_without_a_column_is_refused(inputs: ReportInputs) -> N
     broken: pa.Table = inputs.species_effects.drop_columns(["posterior"])
     with pytest.raises(InputError, match=r"species effects .* lacks the column\(s\) posterior"):
         render(replace(inputs, species_effects=broken))
+
+
+def test_a_model_of_the_compound_tree_is_reported_like_any_other(drawn: tables.Drawn) -> None:
+    made = tables.train(
+        drawn.table, drawn.embeddings, slope_head_mode="compound_supercat", noise="global"
+    )
+    card = scales_card(made)
+    labels = scale_labels({"m": card}, {})
+    assert set(labels) == set(card.names)
+    of_one = str(card.supercategories[1])
+    assert labels["tau_w_pair[1]"] == f"slopes of compounds against elsewhere in {of_one}"
+    effects = species_effects(made, "rt_rows", tables.connect(drawn.table))
+    assert set(effects["model"].to_pylist()) == {made.model}
+    frame = effects.to_pandas()
+    # with many rows of each species, its effect is what is left beside the compounds' coefficients
+    np.testing.assert_allclose(frame["posterior"], frame["adjusted"], atol=0.005)
+    assert frame["posterior"].abs().max() > 0.02

@@ -36,6 +36,7 @@ search.value = ""; search.dispatchEvent(new Event("input"));
 document.querySelectorAll("#windows-table th button")[3].click();
 const sorted = rows().map((row) => row.children[3].textContent);
 document.querySelector("button.save[data-figure=calibration-curve]").click();
+document.querySelector("button.save[data-figure=standards-drift]").click();
 Promise.all(saved.map((blob) => blob.text())).then((texts) => {
   const plots = document.querySelectorAll(".plot svg.main-svg").length;
   const out = document.createElement("pre");
@@ -60,16 +61,19 @@ def test_the_table_searches_sorts_and_saves_and_hostile_names_do_nothing(
     assert seen["title"] == inputs.title
     assert seen["first"] == 100
     assert seen["found"] == [HOSTILE] * 2
-    assert seen["plots"] >= 11
+    assert seen["plots"] >= 15
     values = [float(text) for text in seen["sorted"]]
     assert values == sorted(values)
-    windows, formula, curve = (text.lstrip("\ufeff").split("\r\n") for text in seen["texts"])
+    windows, formula, curve, drift = (text.lstrip("\ufeff").split("\r\n") for text in seen["texts"])
     assert windows[0].startswith("name,comp_id,species,rt_predicted_min")
     assert len(windows) == 1 + 2 + 1
     assert windows[1].startswith('"' + HOSTILE.replace('"', '""') + '",7001,human plasma,1.3,')
     assert formula[1].startswith("'=1+1,7002,human plasma,1.6,")
     assert curve[0] == "series,panel,nominal_coverage,observed_coverage,note"
-    assert len(curve) == 1 + 3 * 20 + 1
+    assert len(curve) == 1 + 3 * (9 + 4) + 1
+    assert (
+        drift[1].split(",", 4)[4] == '"worksheet 10000, sample set 100000, task 500, run order 1"'
+    )
 
 
 def _probe(target: Path, folder: Path) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def cells(html: str, section: str) -> list[list[str]]:
 
 
 def test_all_tags_are_closed_and_ids_are_unique(page: Page) -> None:
-    assert page.tags.count("section") == 15
+    assert page.tags.count("section") == 18
     assert len(page.ids) == len(set(page.ids))
 
 
@@ -106,7 +106,7 @@ def test_the_button_that_uploads_figures_is_not_offered(html: str) -> None:
 
 def test_every_figure_has_data_and_a_button_that_saves_them(page: Page) -> None:
     plots = {v for t, n, v in page.attributes if n == "data-figure"}
-    assert len(plots) == 11
+    assert len(plots) == 15
     for plot in plots:
         data = json.loads(page.data[f"{plot}-data"])
         assert len(data["layout"]["meta"]["columns"]) == 2
@@ -123,19 +123,48 @@ def test_same_inputs_in_any_row_order_give_the_same_bytes(
 
 
 def test_numbers_on_the_page_equal_the_evaluation(html: str, inputs: ReportInputs) -> None:
-    shown = {row[0]: row[1:] for row in cells(html, "numbers")[1:]}
+    rows = cells(html, "numbers")
     overall = inputs.evaluation.filter(pc.field("slice") == "overall").to_pylist()
-    assert set(shown) == {row["model"] for row in overall}
+    n = len(overall) + 1
+    errors, windows = ({row[0]: row[1:] for row in part[1:]} for part in (rows[:n], rows[n:]))
+    assert set(errors) == set(windows) == {row["model"] for row in overall}
     for row in overall:
-        rows, scored, unscored, rmse, mae, crps, cov, _, width = shown[row["model"]]
-        assert (rows, scored, unscored) == (
-            f"{row['n_rows']:,}",
-            f"{row['n_scored']:,}",
-            f"{row['n_unscored']:,}",
-        )
-        for text, name in ((rmse, "rmse"), (mae, "mae"), (crps, "crps"), (width, "width95")):
+        counts = [f"{row[name]:,}" for name in ("n_rows", "n_scored", "n_unscored")]
+        assert errors[row["model"]][:3] == counts
+        names = ("rmse", "mae", "crps", "interval_score95")
+        for text, name in zip(errors[row["model"]][3:7], names, strict=True):
             assert float(text) == pytest.approx(row[name], abs=5.1e-5)
-        assert float(cov.rstrip("\u00a0%")) == pytest.approx(100 * row["cov95"], abs=0.051)
+        assert float(errors[row["model"]][7]) == pytest.approx(row["log_score"], abs=5.1e-4)
+        shown = windows[row["model"]]
+        for text, level in zip(shown[:4], (50, 80, 95, 99), strict=True):
+            assert shares(text) == pytest.approx(
+                [100 * row[f"cov{level}{end}"] for end in ("", "_low", "_high")], abs=0.051
+            )
+        assert float(shown[5]) == pytest.approx(row["width95"], abs=5.1e-5)
+        assert float(shown[6]) == pytest.approx(row["width95_median"], abs=5.1e-5)
+
+
+def shares(cell: str) -> list[float]:
+    """A coverage and the ends of its interval from a cell of a table, in percent."""
+    return [float(text) for text in re.findall(r"\d+\.\d", cell)]
+
+
+def test_every_coverage_has_its_interval_beside_it(html: str, inputs: ReportInputs) -> None:
+    rows = {
+        (r["model"], r["level"]): r
+        for r in inputs.evaluation.to_pylist()
+        if r["slice"] == "support_bin"
+    }
+    shown = [row for row in cells(html, "support") if len(row) == 11 and row[0] != "Support"]
+    assert len(shown) == len(rows)
+    for row in shown:
+        given = rows[row[1], row[0].replace("&gt;", ">")]
+        for text, level in zip(row[6:10], (50, 80, 95, 99), strict=True):
+            if given["n_scored"]:
+                expected = [100 * given[f"cov{level}{end}"] for end in ("", "_low", "_high")]
+                assert shares(text) == pytest.approx(expected, abs=0.051)
+            else:
+                assert text == MISSING
 
 
 def test_the_embedded_evaluation_equals_the_table(page: Page, inputs: ReportInputs) -> None:
@@ -144,16 +173,19 @@ def test_the_embedded_evaluation_equals_the_table(page: Page, inputs: ReportInpu
     order = [("model", "ascending"), ("slice", "ascending"), ("level", "ascending")]
     ordered = inputs.evaluation.sort_by(order)
     assert [levels["words"][i] for i in levels["values"]] == ordered["level"].to_pylist()
-    assert columns["rmse_min"]["values"] == ordered["rmse"].to_pylist()
+    assert set(columns) >= {"cov50", "cov99_high", "log_score", "width95_median_min"}
+    for shown, name in (("rmse_min", "rmse"), ("cov80_low", "cov80_low")):
+        expected = [v if v is None else round(v, 7) for v in ordered[name].to_pylist()]
+        assert columns[shown]["values"] == expected
 
 
-def test_unscored_rows_are_shown_as_counted(html: str, inputs: ReportInputs) -> None:
+def test_unscored_rows_are_shown_as_counted(html: str, predictions: pa.Table) -> None:
     lasso = next(row for row in cells(html, "numbers") if row and row[0] == "lasso")
-    predictions = inputs.predictions.filter(pc.field("model") == "lasso")
-    unscored = predictions.num_rows - sum(predictions["scored"].to_pylist())
+    own = predictions.filter(pc.field("model") == "lasso")
+    unscored = own.num_rows - sum(own["scored"].to_pylist())
     assert unscored > 0 and lasso[3] == f"{unscored:,}"
     novelty = [row for row in cells(html, "slices") if row[:2] == ["new compound", "lasso"]]
-    assert novelty[0][4] == f"{unscored:,}" and novelty[0][5] == MISSING
+    assert novelty[0][3] == f"{unscored:,}" and novelty[0][4] == MISSING
 
 
 def test_the_summary_says_what_was_measured(page: Page, inputs: ReportInputs) -> None:
@@ -199,10 +231,22 @@ def _with_hostile(inputs: ReportInputs, place: str) -> ReportInputs:
     if place == "model":
         tables = {
             name: _renamed(getattr(inputs, name))
-            for name in ("predictions", "evaluation", "comparison", "windows")
+            for name in ("evaluation", "pit", "comparison", "diagnostics", "windows")
         }
         cards = {HOSTILE if k == "lasso" else k: v for k, v in inputs.models.items()}
-        return replace(inputs, models=cards, **tables)
+        baseline = tables["comparison"]["baseline"]
+        at = tables["comparison"].column_names.index("baseline")
+        tables["comparison"] = tables["comparison"].set_column(
+            at, "baseline", pc.replace_substring(baseline, "lasso", HOSTILE)
+        )
+        return replace(
+            inputs,
+            models=cards,
+            held_out=replace(inputs.held_out, runs=_renamed(inputs.held_out.runs)),
+            baselines=("sklearn_ridge", HOSTILE),
+            grouping=replace(inputs.grouping, apart=HOSTILE),
+            **tables,
+        )
     if place == "standard":
         names = [f"IS_{HOSTILE}" if n == "IS_B_1_d7" else n for n in inputs.runs.column_names]
         return replace(inputs, runs=inputs.runs.rename_columns(names))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from compassign_core.report.inputs import ReportInputs, StepCount, in_order
-from compassign_core.report.summaries import RunIndex, RunResiduals
+from compassign_core.report.light import graded
+from compassign_core.report.run_summaries import RunIndex, RunResiduals
 from compassign_core.report.verdicts import (
     bin_verdict,
     calibration_verdict,
     coverage_verdict,
-    graded,
     rejects_verdict,
     runs_verdict,
     standards_verdict,

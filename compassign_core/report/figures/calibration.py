@@ -1,4 +1,4 @@
-"""Figures of predictive distributions held against held-out peaks: calibration, PIT, residuals."""
+"""Figures of promised against measured coverage, and of the residuals."""
 
 from __future__ import annotations
 
@@ -7,32 +7,29 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from compassign_core.report import theme
-from compassign_core.report.figures.drawing import NO_ROWS, listed, nominal_line
+from compassign_core.report.figures.drawing import NO_ROWS, error_bars, listed
+from compassign_core.report.held_out import HISTOGRAM_BINS, HeldOut
 from compassign_core.report.summaries import (
-    LEVELS,
-    model_names,
-    observed_coverage,
-    of_model,
-    pit,
-    residuals,
+    WINDOW_LEVELS,
+    central_coverage,
+    coverage,
+    evaluation_rows,
+    pit_counts,
 )
 from compassign_core.report.theme import plain
 
-_MOST_MARKERS = 8
-"""Markers drawn on one line: they tell lines apart, and all of them would hide the lines."""
 
-MOST_FREQUENT = 4.0
-"""Highest relative frequency drawn; windows far too wide would leave the other lines flat."""
+def calibration_curve(evaluation: pa.Table, pit: pa.Table, default: str = "") -> go.Figure:
+    """Observed against nominal coverage, by model: of the distribution, and of the windows.
 
-
-def calibration_curve(predictions: pa.Table, default: str = "") -> go.Figure:
-    """Observed against nominal coverage of the central Student-t intervals, by model.
-
-    The line of the default model is thicker.
+    Lines are the central intervals of the predictive distribution, markers the windows with their
+    binomial intervals. The line of the default model is thicker.
     """
-    fig = theme.figure(500, columns=("nominal_coverage", "observed_coverage"))
-    transforms = {m: pit(of_model(predictions, m)) for m in model_names(predictions)}
-    if not any(values.size for values in transforms.values()):
+    fig = theme.figure(
+        500, columns=("nominal_coverage", "observed_coverage"), narrow={"height": 700}
+    )
+    rows = {str(r["model"]): r for r in evaluation_rows(evaluation, "overall") if r["n_scored"]}
+    if not rows:
         return theme.notice(fig, NO_ROWS)
     fig.add_scatter(
         x=[0, 0.98, 1, 1, 0.02, 0, 0],
@@ -54,19 +51,31 @@ def calibration_curve(predictions: pa.Table, default: str = "") -> go.Figure:
         hoverinfo="skip",
         meta={"csv": False},
     )
-    for model, (colour, symbol, dash) in theme.style_by_name(list(transforms)).items():
-        values = transforms[model]
-        if values.size:
-            fig.add_scatter(
-                x=list(LEVELS),
-                y=listed(observed_coverage(values)),
-                mode="lines+markers",
-                name=plain(model),
-                line={"color": colour, "width": theme.line_width(model, default), "dash": dash},
-                marker={"symbol": symbol, "size": 7, "maxdisplayed": _MOST_MARKERS},
-                zorder=1 if model == default else 0,
-                hovertemplate="nominal %{x:.0%}, observed %{y:.1%}",
-            )
+    promised = np.array(WINDOW_LEVELS) / 100
+    for model, (colour, symbol, dash) in theme.style_by_name(list(rows)).items():
+        nominal, observed = central_coverage(pit_counts(pit, model))
+        shares = [coverage(rows[model], level) for level in WINDOW_LEVELS]
+        same = {"name": plain(model), "legendgroup": model, "zorder": int(model == default)}
+        fig.add_scatter(
+            x=listed(nominal),
+            y=listed(observed),
+            mode="lines",
+            line={"color": colour, "width": theme.line_width(model, default), "dash": dash},
+            showlegend=False,
+            meta={"panel": "distribution"},
+            hovertemplate="distribution: nominal %{x:.0%}, observed %{y:.1%}",
+            **same,
+        )
+        fig.add_scatter(
+            x=listed(promised),
+            y=listed(np.array([share.value for share in shares])),
+            error_y=error_bars(shares, colour),
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 8},
+            meta={"panel": "windows"},
+            hovertemplate="window: nominal %{x:.0%}, observed %{y:.1%}",
+            **same,
+        )
     fig.update_layout(legend={"font": {"size": 11}})
     fig.update_xaxes(
         title="Promised share", range=[0, 1.01], tickformat=".0%", dtick=0.2, **theme.AXIS
@@ -77,54 +86,15 @@ def calibration_curve(predictions: pa.Table, default: str = "") -> go.Figure:
     return fig
 
 
-def pit_histogram(predictions: pa.Table, default: str = "", bins: int = 20) -> go.Figure:
-    """Where observations fall in their predictive distribution; flat when it is right."""
-    fig = theme.figure(500, columns=("place_in_distribution", "relative_frequency"))
-    transforms = {m: pit(of_model(predictions, m)) for m in model_names(predictions)}
-    if not any(values.size for values in transforms.values()):
-        return theme.notice(fig, NO_ROWS)
-    for model, (colour, _, dash) in theme.style_by_name(list(transforms)).items():
-        values = transforms[model]
-        if values.size:
-            counts, edges = np.histogram(values, bins=bins, range=(0.0, 1.0))
-            fig.add_scatter(
-                x=listed((edges[1:] + edges[:-1]) / 2),
-                y=listed(counts * bins / values.size),
-                mode="lines",
-                name=plain(model),
-                line={
-                    "color": colour,
-                    "shape": "hvh",
-                    "width": theme.line_width(model, default),
-                    "dash": dash,
-                },
-                zorder=1 if model == default else 0,
-                hovertemplate="%{y:.2f}",
-            )
-    nominal_line(fig, "y", 1.0, label="even")
-    highest = max(max(trace.y) for trace in fig.data)
-    fig.update_layout(legend={"font": {"size": 11}})
-    fig.update_xaxes(title="Place in the predictive distribution", range=[0, 1], **theme.AXIS)
-    fig.update_yaxes(
-        title="Relative frequency",
-        range=[0, round(1.05 * min(highest, MOST_FREQUENT), 4)],
-        **theme.AXIS,
-    )
-    return fig
-
-
-def residual_histogram(predictions: pa.Table, model: str, bins: int = 60) -> go.Figure:
-    """Distribution of one model's residuals in minutes; the outermost 1 % is cut off."""
+def residual_histogram(held_out: HeldOut, model: str) -> go.Figure:
+    """Distribution of the shown model's residuals in minutes; the outermost 1 % is cut off."""
     fig = theme.figure(340, columns=("residual_min", "peaks"), bargap=0.03)
-    error = residuals(of_model(predictions, model))
-    error = error[np.isfinite(error)]
-    if not error.size:
+    if not held_out.counts:
         return theme.notice(fig, NO_ROWS)
-    edge = float(np.quantile(np.abs(error), 0.99)) or 1e-6
-    counts, edges = np.histogram(error, bins=bins, range=(-edge, edge))
+    edges = np.linspace(-held_out.edge, held_out.edge, HISTOGRAM_BINS + 1)
     fig.add_bar(
         x=listed((edges[1:] + edges[:-1]) / 2),
-        y=counts.tolist(),
+        y=list(held_out.counts),
         name=plain(model),
         marker={"color": theme.BLUE},
         hovertemplate="%{x:.4f} min: %{y:,} peaks<extra></extra>",

@@ -19,10 +19,9 @@ from compassign_core.report.comparisons import (
     judged,
     rows_of,
     signed,
-    value,
 )
 from compassign_core.report.figures.drawing import NO_ROWS, listed
-from compassign_core.report.summaries import Floats
+from compassign_core.report.summaries import Floats, number_of
 from compassign_core.report.theme import plain
 
 FAR = 6.0
@@ -30,13 +29,13 @@ FAR = 6.0
 
 
 def differences_from_baseline(
-    comparison: pa.Table, styles: Mapping[str, theme.Style], default: str
+    comparison: pa.Table, baseline: str, styles: Mapping[str, theme.Style], default: str
 ) -> go.Figure:
     """Model less baseline with 95 % intervals, overall, in one panel for each loss (min).
 
     `styles` are those of the models elsewhere on the page; the default model stands on top.
     """
-    found = {metric: rows_of(comparison, "overall", metric) for metric in LOSSES}
+    found = {metric: rows_of(comparison, baseline, "overall", metric) for metric in LOSSES}
     models = sorted({str(r["model"]) for rows in found.values() for r in rows}, reverse=True)
     models.sort(key=lambda name: name == default)
     height = 130 + 44 * len(models)
@@ -47,6 +46,8 @@ def differences_from_baseline(
         return theme.notice(fig, NO_ROWS)
     for panel, (metric, rows) in enumerate(found.items()):
         _add_panel(fig, panel, metric, rows, models, styles)
+        words = fig.layout[f"xaxis{_suffix(panel)}"].title.text.replace(": model less baseline", "")
+        fig.layout.meta["narrow"][f"xaxis{_suffix(panel)}.title.text"] = words
     for panel, domain in enumerate(([0, 0.3], [0.35, 0.65], [0.7, 1])):
         fig.update_layout({f"xaxis{_suffix(panel)}": {"domain": domain}})
     fig.update_layout(showlegend=False, margin={"l": 60, "r": 16, "t": 24, "b": 60})
@@ -66,9 +67,9 @@ def _add_panel(
     for row in rows:
         model = str(row["model"])
         colour, symbol, _ = styles[model]
-        middle, verdict = value(row, "difference"), judged(row)
+        middle, verdict = number_of(row, "difference"), judged(row)
         far = abs(middle) > edge
-        ends = np.array([value(row, "low"), value(row, "high")])
+        ends = np.array([number_of(row, "low"), number_of(row, "high")])
         arrow = "triangle-right" if middle > 0 else "triangle-left"
         shown = symbol if verdict in (BETTER, WORSE) else f"{symbol}-open"
         fig.add_scatter(
@@ -88,7 +89,7 @@ def _add_panel(
             meta={"panel": f"{metric}_min", "x": listed(np.array([middle])), "y": [model]},
             hovertemplate=f"{signed(middle)} min ({interval(row)})",
         )
-    base = value(rows[0], "baseline_value") if rows else float("nan")
+    base = number_of(rows[0], "baseline_value") if rows else float("nan")
     reach = [-1.12 * edge, 1.12 * edge]
     fig.update_layout(
         {
@@ -125,7 +126,9 @@ def _edge(rows: Sequence[Mapping[str, object]]) -> float:
 
 
 def _reach(row: Mapping[str, object]) -> float:
-    return float(np.nanmax(np.abs([value(row, name) for name in ("low", "difference", "high")])))
+    return float(
+        np.nanmax(np.abs([number_of(row, name) for name in ("low", "difference", "high")]))
+    )
 
 
 def _bar(middle: float, ends: Floats, edge: float, colour: str) -> dict[str, Any] | None:
@@ -145,12 +148,12 @@ def _bar(middle: float, ends: Floats, edge: float, colour: str) -> dict[str, Any
 
 def _stacked(panels: int, models: int) -> dict[str, Any]:
     """Layout of a narrow screen: panels below each other, each with its names."""
-    changes: dict[str, Any] = {"height": panels * (130 + 40 * models)}
+    changes: dict[str, Any] = {"height": panels * (110 + 38 * models)}
     for panel in range(panels):
         suffix = _suffix(panel)
         top = 1 - panel / panels
         changes[f"xaxis{suffix}.domain"] = [0, 1]
-        changes[f"yaxis{suffix}.domain"] = [round(top - 0.6 / panels, 4), round(top, 4)]
+        changes[f"yaxis{suffix}.domain"] = [round(top - 0.7 / panels, 4), round(top, 4)]
         changes[f"yaxis{suffix}.showticklabels"] = True
     return changes
 

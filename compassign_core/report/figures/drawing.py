@@ -6,6 +6,7 @@ same on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from compassign_core.report import theme
+from compassign_core.report.summaries import Share
 
 NO_ROWS = "No held-out peaks were scored: nothing to show."
 
@@ -30,6 +32,30 @@ def listed(values: npt.NDArray[Any]) -> list[float | None]:
 def significant(values: npt.NDArray[Any]) -> list[float | None]:
     """Values to four significant digits, for logarithmic axes; NaN as None."""
     return [None if np.isnan(v) else float(f"{v:.4g}") for v in values.astype(float).tolist()]
+
+
+def error_bars(shares: Sequence[Share], colour: str) -> dict[str, Any]:
+    """Bars of the intervals of shares; none where an interval is not known."""
+    value, low, high = np.array(shares, dtype=np.float64).reshape(-1, 3).T
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": listed(high - value),
+        "arrayminus": listed(value - low),
+        "thickness": 1,
+        "width": 3,
+        "color": colour,
+    }
+
+
+def side_place(i: int, n: int, room: float = 0.7) -> float:
+    """Sideways place of series `i` of `n` around a level, so that error bars stay apart."""
+    return room * ((i + 0.5) / n - 0.5)
+
+
+def shortened(text: str, most: int) -> str:
+    """Text of at most so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 WIDE = 8.0
@@ -62,9 +88,11 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
     }
 
 
-def nominal_line(fig: go.Figure, yaxis: str, value: float, label: str = "95 %") -> None:
-    """Draw a dashed, labelled line at `value` across the panel of `yaxis`."""
-    xaxis = "x" + yaxis[1:]
+def nominal_line(
+    fig: go.Figure, yaxis: str, value: float, label: str = "95 %", xaxis: str | None = None
+) -> None:
+    """Draw a dashed, labelled line at `value` across the panel of `yaxis` and its own x axis."""
+    xaxis = xaxis or "x" + yaxis[1:]
     fig.add_shape(
         type="line",
         x0=0,

@@ -1,9 +1,8 @@
-"""Figures of the evaluation: errors, coverage and width by model, support and supercategory."""
+"""Figures of the evaluation: errors, coverage and width by model and support."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,12 +10,20 @@ import pyarrow as pa
 
 from compassign_core.contracts.catalogue import SUPPORT_BINS
 from compassign_core.report import theme
-from compassign_core.report.figures.drawing import NO_ROWS, listed, nominal_line, width_axis
+from compassign_core.report.figures.drawing import (
+    NO_ROWS,
+    error_bars,
+    listed,
+    nominal_line,
+    side_place,
+    width_axis,
+)
 from compassign_core.report.summaries import (
     Floats,
-    binomial_interval,
+    coverage,
     evaluation_rows,
     model_names,
+    number_of,
 )
 from compassign_core.report.theme import plain
 
@@ -49,18 +56,18 @@ def model_comparison(evaluation: pa.Table) -> go.Figure:
             continue
         fig.add_bar(
             x=["RMSE", "MAE", "CRPS"],
-            y=listed(np.array([_value(rows[model], m) for m in ("rmse", "mae", "crps")])),
+            y=listed(np.array([number_of(rows[model], m) for m in ("rmse", "mae", "crps")])),
             name=plain(model),
             marker={"color": colour},
             legendgroup=model,
             meta={"panel": "error_min"},
             hovertemplate="%{x} %{y:.4f} min",
         )
-        cover = np.array([_value(rows[model], "cov95")])
+        share = coverage(rows[model])
         fig.add_scatter(
-            x=listed(np.array([_value(rows[model], "width95")])),
-            y=listed(cover),
-            error_y=_error_bars(cover, np.array([_value(rows[model], "n_scored")]), colour),
+            x=listed(np.array([number_of(rows[model], "width95")])),
+            y=listed(np.array([share.value])),
+            error_y=error_bars([share], colour),
             xaxis="x2",
             yaxis="y2",
             mode="markers",
@@ -90,10 +97,11 @@ def coverage_and_width_by_support(evaluation: pa.Table, default: str = "") -> go
     """
     models = theme.style_by_name(model_names(evaluation))
     stacked = len(models) > _MOST_BESIDE
+    room = 0.7 if stacked else 0.5
     fig = theme.figure(
         760 if stacked else 400,
         columns=("training_rows", "value"),
-        narrow={} if stacked else {"height": 660, **_STACKED},
+        narrow={"height": 980} if stacked else {"height": 660, **_STACKED},
     )
     rows = [r for r in evaluation_rows(evaluation, "support_bin") if r["n_scored"]]
     if not rows:
@@ -102,9 +110,9 @@ def coverage_and_width_by_support(evaluation: pa.Table, default: str = "") -> go
     for i, (model, (colour, symbol, dash)) in enumerate(models.items()):
         own = {str(r["level"]): r for r in rows if r["model"] == model}
         bins = [b for b in levels if b in own]
-        cover, n = _metric(own, bins, "cov95"), _metric(own, bins, "n_scored")
+        n = _metric(own, bins, "n_scored")
         common = {
-            "x": [round(levels.index(b) + _shift(i, len(models)), 4) for b in bins],
+            "x": [round(levels.index(b) + side_place(i, len(models), room), 4) for b in bins],
             "mode": "lines+markers",
             "line": {"color": colour, "width": theme.line_width(model, default), "dash": dash},
             "marker": {"symbol": symbol, "size": 9},
@@ -113,8 +121,8 @@ def coverage_and_width_by_support(evaluation: pa.Table, default: str = "") -> go
             "text": [f"{b} training rows, {k:,.0f} peaks" for b, k in zip(bins, n, strict=True)],
         }
         fig.add_scatter(
-            y=listed(cover),
-            error_y=_error_bars(cover, n, colour),
+            y=listed(_metric(own, bins, "cov95")),
+            error_y=error_bars([coverage(own[b]) for b in bins], colour),
             name=plain(model),
             meta={"panel": "coverage", "x": bins},
             hovertemplate="%{y:.1%} covered<br>%{text}",
@@ -131,7 +139,7 @@ def coverage_and_width_by_support(evaluation: pa.Table, default: str = "") -> go
             **common,
         )
     nominal_line(fig, "y", 0.95)
-    widths = np.array([_value(row, "width95") for row in rows])
+    widths = np.array([number_of(row, "width95") for row in rows])
     bins_axis = {
         **theme.AXIS,
         "tickvals": list(range(len(levels))),
@@ -153,83 +161,5 @@ def coverage_and_width_by_support(evaluation: pa.Table, default: str = "") -> go
     return fig
 
 
-def coverage_by_supercategory(
-    evaluation: pa.Table, names: Mapping[str, str] | None = None
-) -> go.Figure:
-    """Coverage with its sampling error by supercategory; `names` are labels by level."""
-    rows = [r for r in evaluation_rows(evaluation, "supercategory") if r["n_scored"]]
-    levels = sorted({str(r["level"]) for r in rows}, key=_natural, reverse=True)
-    models = theme.style_by_name(model_names(evaluation))
-    height = 150 + len(levels) * (18 + 14 * len(models))
-    fig = theme.figure(min(height, 1400), columns=("coverage", "supercategory"))
-    if not rows:
-        return theme.notice(fig, NO_ROWS)
-    label = {level: _short((names or {}).get(level, level)) for level in levels}
-    for i, (model, (colour, symbol, _)) in enumerate(models.items()):
-        own = {str(r["level"]): r for r in rows if r["model"] == model}
-        found = [level for level in levels if level in own]
-        cover, n = _metric(own, found, "cov95"), _metric(own, found, "n_scored")
-        fig.add_scatter(
-            x=listed(cover),
-            y=[round(levels.index(level) - _shift(i, len(models)), 4) for level in found],
-            error_x=_error_bars(cover, n, colour),
-            text=[f"{plain(label[k])}: {v:,.0f} peaks" for k, v in zip(found, n, strict=True)],
-            mode="markers",
-            name=plain(model),
-            meta={"y": [label[level] for level in found]},
-            marker={"color": colour, "symbol": symbol, "size": 9},
-            hovertemplate="%{x:.1%}<br>%{text}",
-        )
-    fig.add_shape(
-        type="line",
-        x0=0.95,
-        x1=0.95,
-        y0=0,
-        y1=1,
-        yref="paper",
-        line={"color": theme.MUTED, "dash": "dash", "width": 1},
-    )
-    fig.update_xaxes(title="Share covered", tickformat=".0%", **theme.AXIS)
-    fig.update_yaxes(
-        tickvals=list(range(len(levels))),
-        ticktext=[plain(label[level]) for level in levels],
-        range=[-0.6, len(levels) - 0.4],
-        **theme.AXIS,
-    )
-    return fig
-
-
-def _shift(i: int, n: int) -> float:
-    """Sideways place of series `i` of `n` around a level, so that error bars stay apart."""
-    room = 0.5 if n <= _MOST_BESIDE else 0.7
-    return room * ((i + 0.5) / n - 0.5)
-
-
-def _error_bars(share: Floats, n: Floats, colour: str) -> dict[str, Any]:
-    low, high = binomial_interval(share, n)
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": listed(high - share),
-        "arrayminus": listed(share - low),
-        "thickness": 1,
-        "width": 3,
-        "color": colour,
-    }
-
-
 def _metric(rows: Mapping[str, Mapping[str, object]], levels: Sequence[str], name: str) -> Floats:
-    return np.array([_value(rows[level], name) for level in levels], dtype=np.float64)
-
-
-def _value(row: Mapping[str, object], name: str) -> float:
-    value = row[name]
-    return float(value) if isinstance(value, int | float) else float("nan")
-
-
-def _natural(level: str) -> tuple[int, str]:
-    return (int(level), "") if level.isdecimal() else (1 << 62, level)
-
-
-def _short(text: str, most: int = 34) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return np.array([number_of(rows[level], name) for level in levels], dtype=np.float64)

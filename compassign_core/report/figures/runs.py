@@ -18,14 +18,9 @@ from compassign_core.report.figures.run_axis import (
     worksheet_bands,
     worksheet_breaks,
 )
-from compassign_core.report.summaries import (
-    Drift,
-    Floats,
-    Ints,
-    grouped_quantiles,
-    residuals_by_run,
-)
-from compassign_core.report.summaries import standards_drift as drift_of
+from compassign_core.report.run_summaries import Drift, residuals_by_run
+from compassign_core.report.run_summaries import standards_drift as drift_of
+from compassign_core.report.summaries import Floats, Ints, grouped_quantiles
 from compassign_core.report.theme import plain
 
 MOST_RUNS = 400
@@ -45,13 +40,15 @@ def standards_drift(runs: pa.Table) -> go.Figure:
     names, values, middle, place, labels, worksheet = _thinned(drift)
     few = len(names) <= 10
     breaks = worksheet_breaks(worksheet)
-    x, text = broken(place + 1, breaks), broken_text(labels, breaks)
+    x = broken(place + 1, breaks)
+    # names of runs are long and the same for all lines: the page puts them to each
+    fig.layout.meta["text"] = broken_text(labels, breaks)
     for i, name in enumerate(names):
         fig.add_scatter(
             x=x,
             y=broken(values[:, i], breaks),
-            text=text,
             name=plain(name),
+            meta={"shares_text": True},
             mode="lines+markers" if few else "lines",
             line={
                 "color": theme.PALETTE[i % len(theme.PALETTE)],
@@ -65,8 +62,8 @@ def standards_drift(runs: pa.Table) -> go.Figure:
     fig.add_scatter(
         x=x,
         y=broken(middle, breaks),
-        text=text,
         name="trimmed mean of all",
+        meta={"shares_text": True},
         mode="lines",
         line={"color": theme.BLACK, "width": 2.5},
         hovertemplate="%{y:.4f} min<br>%{text}",
@@ -111,10 +108,10 @@ def standards_drift(runs: pa.Table) -> go.Figure:
     return fig
 
 
-def residuals_by_run_order(predictions: pa.Table, runs: pa.Table, model: str) -> go.Figure:
+def residuals_by_run_order(held_out: pa.Table, runs: pa.Table, model: str) -> go.Figure:
     """Median and 10-90 % band of the residuals of each held-out run, in minutes."""
     fig = theme.figure(400, columns=("run", "residual_min"))
-    found = residuals_by_run(predictions, runs, model)
+    found = residuals_by_run(held_out, runs, model)
     if not len(found.place):
         return theme.notice(fig, NO_ROWS)
     worksheet = found.index.worksheet[found.place]

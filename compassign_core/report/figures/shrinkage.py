@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from compassign_core.report import theme
-from compassign_core.report.figures.drawing import listed
+from compassign_core.report.figures.drawing import listed, shortened
 from compassign_core.report.summaries import floats
 from compassign_core.report.theme import plain
 
@@ -38,6 +38,8 @@ def species_shrinkage(
             "yaxis.domain": [0.6, 1],
             "yaxis2.domain": [0, 0.42],
             "yaxis2.showticklabels": True,
+            "xaxis.title.text": "Own rows less compound (min)",
+            "xaxis2.title.text": "After covariates (min)",
         },
     )
     if not effects.num_rows:
@@ -75,7 +77,7 @@ def species_shrinkage(
                 yaxis=f"y{suffix}",
                 mode="markers",
                 text=texts[own].tolist(),
-                name=plain(_short(supercategories.get(parent, parent))),
+                name=plain(shortened(supercategories.get(parent, parent), 48)),
                 legendgroup=parent,
                 showlegend=panel == 1,
                 marker={
@@ -124,7 +126,3 @@ def _add_diagonal(fig: go.Figure, suffix: str, reach: float) -> None:
         hoverinfo="skip",
         meta={"csv": False},
     )
-
-
-def _short(text: str, most: int = 48) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

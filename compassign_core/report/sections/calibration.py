@@ -1,34 +1,32 @@
-"""The section on calibration: promised against measured coverage."""
+"""The section on calibration: promised against measured coverage, probability transforms."""
 
 from __future__ import annotations
 
-from compassign_core.report.figures.calibration import (
-    MOST_FREQUENT,
-    calibration_curve,
-    pit_histogram,
-)
+from compassign_core.report.figures.calibration import calibration_curve
+from compassign_core.report.figures.transforms import MOST_FREQUENT, pit_panels
 from compassign_core.report.inputs import ReportInputs
-from compassign_core.report.markup import element
 from compassign_core.report.sections.embedding import figure_block
 
 
 def calibration_section(inputs: ReportInputs) -> list[object]:
-    """Show the calibration curve and the PIT histogram."""
+    """Show the calibration curve and the PIT histograms."""
     curve = figure_block(
         inputs,
         "calibration-curve",
         "Promised and measured coverage",
-        calibration_curve(inputs.predictions, inputs.default_model),
-        "Below the diagonal windows are too narrow, above it too wide. The curve judges the "
-        "Student-t distribution of each peak at every level; the windows in the table are judged "
-        "at 95 % only.",
+        calibration_curve(inputs.evaluation, inputs.pit, inputs.default_model),
+        "Below the diagonal windows are too narrow, above it too wide. Markers are the windows of "
+        "50, 80, 95 and 99 % as they are made, with binomial intervals that take peaks as "
+        "independent; lines are the Student-t distribution behind them, at every tenth.",
     )
     pit = figure_block(
         inputs,
         "pit-histogram",
-        "Where peaks fall in their distribution",
-        pit_histogram(inputs.predictions, inputs.default_model),
-        "A flat line is right. A hump in the middle: too wide; high ends: too narrow; "
-        f"a slope: biased. Lines that rise above {MOST_FREQUENT:g} leave the figure: far too wide.",
+        "Where peaks fall in their distribution (PIT)",
+        pit_panels(inputs.pit, inputs.default_model),
+        "A flat histogram within the dotted band is right; a hump in the middle means too wide, "
+        "high ends too narrow, a slope biased. In the band fall 95 of 100 bars by chance when the "
+        "distribution is right and peaks are independent; peaks of one run are not, so expect "
+        f"more hatched bars than that. Bars above {MOST_FREQUENT:g} leave the panel.",
     )
-    return [element("div", curve, pit, class_="pair")]
+    return [curve, pit]

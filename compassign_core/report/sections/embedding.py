@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+import pyarrow as pa
 
+from compassign_core.contracts.tables import TableContract
 from compassign_core.report.inputs import ReportInputs
 from compassign_core.report.markup import Markup, data_script, element
 
@@ -63,6 +65,29 @@ def number_column(
 ) -> dict[str, Any]:
     """Column of numbers for the page's script; of kind `minutes` it gets four decimals."""
     return {"name": name, "label": label, "kind": kind, "shown": True, "values": list(values)}
+
+
+def contract_data(
+    inputs: ReportInputs, name: str, given: pa.Table, contract: TableContract
+) -> dict[str, Any]:
+    """All columns of a table for the page's script; those in minutes end in ``_min``.
+
+    Numbers are rounded to seven decimals.
+    """
+    columns = []
+    for column in contract.columns:
+        values = given.column(column.name).to_pylist()
+        label = f"{column.name}_min" if column.unit == "min" else column.name
+        if column.type == "VARCHAR":
+            columns.append(text_column(label, label, values))
+        else:
+            columns.append(number_column(label, label, [_rounded(v) for v in values]))
+    return {"file": f"{name}_{file_stem(inputs)}", "columns": columns}
+
+
+def _rounded(value: float | None) -> float | None:
+    """Seven decimals, far below a scan in minutes; nothing for what JSON cannot write."""
+    return None if value is None or value - value != 0 else round(value, 7)
 
 
 def file_stem(inputs: ReportInputs) -> str:

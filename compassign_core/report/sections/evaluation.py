@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from compassign_core.contracts.catalogue import NOVELTY, SUPPORT_BINS
+from compassign_core.contracts.catalogue import NOVELTY, RT_EVALUATION, SUPPORT_BINS
 from compassign_core.report.figures.evaluation import (
     coverage_and_width_by_support,
-    coverage_by_supercategory,
     model_comparison,
 )
+from compassign_core.report.figures.levels import coverage_and_width_by_level
 from compassign_core.report.inputs import ReportInputs
 from compassign_core.report.markup import (
     MISSING,
-    Markup,
     count,
     data_script,
     minutes,
@@ -22,15 +21,12 @@ from compassign_core.report.markup import (
     percent,
     table,
 )
-from compassign_core.report.sections.embedding import (
-    figure_block,
-    file_stem,
-    number_column,
-    save_button,
-    text_column,
-)
+from compassign_core.report.run_summaries import coverage_error_by_runs
+from compassign_core.report.sections.coverage_cells import HEADER, INTERVAL_NOTE, coverage_cells
+from compassign_core.report.sections.embedding import contract_data, figure_block, save_button
 from compassign_core.report.sections.labels import NOVELTY_WORDS, level_labels
-from compassign_core.report.summaries import coverage_error_by_runs, evaluation_rows
+from compassign_core.report.sections.slice_table import slice_table
+from compassign_core.report.summaries import evaluation_rows
 
 
 def numbers_section(inputs: ReportInputs) -> list[object]:
@@ -38,16 +34,20 @@ def numbers_section(inputs: ReportInputs) -> list[object]:
     rows = evaluation_rows(inputs.evaluation, "overall")
     if not rows:
         return [paragraph("No held-out rows were evaluated.", class_="nothing")]
-    cells = [[row["model"], *_metrics(inputs, row)] for row in rows]
     names = [row["model"] for row in rows]
     marked = names.index(inputs.default_model) if inputs.default_model in names else None
     header = ["Model", "Held-out rows", "Scored", "Unscored", "RMSE (min)", "MAE (min)"]
-    header += ["CRPS (min)", "Cov95", "± by runs", "Width95 (min)"]
+    header += ["CRPS (min)", "Interval score (min)", "Log score (nat)"]
+    errors = [[row["model"], *_errors(row)] for row in rows]
+    windows = [[row["model"], *_windows(inputs, row)] for row in rows]
+    wide = ["Model", *HEADER, "± by runs (Cov95)", "Width95 (min)", "Median width (min)"]
     return [
-        table(header, cells, caption="Held-out peaks, overall", marked=marked),
+        table(header, errors, caption="Accuracy on held-out peaks", marked=marked),
+        table(wide, windows, caption="Coverage and width on held-out peaks", marked=marked),
         paragraph(
-            "± by runs is a 95 % interval for the coverage that counts runs, not peaks, because "
-            "peaks of one run miss together. Unscored rows are counted, never dropped. ",
+            INTERVAL_NOTE,
+            "± by runs is a 95 % interval for Cov95 that counts runs instead. Unscored rows are "
+            "counted, never dropped. A log score is better when higher, all others when lower. ",
             save_button("evaluation", "All slices (CSV)"),
             class_="note",
         ),
@@ -64,7 +64,7 @@ def models_section(inputs: ReportInputs) -> list[object]:
             "Errors, and what coverage costs",
             model_comparison(inputs.evaluation),
             "Left: errors, lower is better. Right: the best model is nearest to the dashed line "
-            "and furthest left. Bars on the points are sampling errors that take peaks as "
+            "and furthest left. Bars on the points are binomial intervals, which take peaks as "
             "independent.",
         )
     ]
@@ -79,9 +79,10 @@ def support_section(inputs: ReportInputs) -> list[object]:
             "Coverage and width by number of training rows",
             coverage_and_width_by_support(inputs.evaluation, inputs.default_model),
             "Coverage should stay at the dashed line in every bin, while windows may be wider "
-            "where training rows are few.",
+            "where training rows are few. Bars are binomial intervals, which take peaks as "
+            "independent.",
         ),
-        _slice_table(inputs, "support_bin", "Support", {}, SUPPORT_BINS, None),
+        slice_table(inputs, "support_bin", "Support", {}, SUPPORT_BINS),
     ]
 
 
@@ -92,84 +93,34 @@ def slices_section(inputs: ReportInputs) -> list[object]:
         figure_block(
             inputs,
             "coverage-by-supercategory",
-            "Coverage by supercategory",
-            coverage_by_supercategory(inputs.evaluation, labels["supercategory"]),
-            "Bars are sampling errors that take peaks as independent; few peaks give long bars.",
+            "Coverage and width by supercategory",
+            coverage_and_width_by_level(
+                inputs.evaluation, "supercategory", labels["supercategory"]
+            ),
+            "Bars are binomial intervals, which take peaks as independent; few peaks give long "
+            "bars.",
         ),
-        _slice_table(inputs, "supercategory", "Supercategory", labels["supercategory"], (), model),
-        _slice_table(inputs, "species", "Species", labels["species"], (), model),
-        _slice_table(inputs, "novelty", "Novelty", NOVELTY_WORDS, NOVELTY, None),
+        slice_table(inputs, "supercategory", "Supercategory", labels["supercategory"], model=model),
+        slice_table(inputs, "species", "Species", labels["species"], model=model),
+        slice_table(inputs, "novelty", "Novelty", NOVELTY_WORDS, NOVELTY),
     ]
 
 
-def _metrics(inputs: ReportInputs, row: Mapping[str, object]) -> list[str]:
-    error, n_runs = coverage_error_by_runs(inputs.predictions, str(row["model"]))
-    spread = percent(1.96 * error) + f" ({n_runs} runs)" if n_runs > 1 else MISSING
+def _errors(row: Mapping[str, object]) -> list[str]:
+    log_score = row["log_score"]
     return [
-        count(row["n_rows"]),
-        count(row["n_scored"]),
-        count(row["n_unscored"]),
-        *(minutes(row[name]) for name in ("rmse", "mae", "crps")),
-        percent(row["cov95"]),
-        spread,
-        minutes(row["width95"]),
+        *(count(row[name]) for name in ("n_rows", "n_scored", "n_unscored")),
+        *(minutes(row[name]) for name in ("rmse", "mae", "crps", "interval_score95")),
+        f"{log_score:.3f}" if isinstance(log_score, float) else MISSING,
     ]
+
+
+def _windows(inputs: ReportInputs, row: Mapping[str, object]) -> list[str]:
+    error, n_runs = coverage_error_by_runs(inputs.held_out.runs, str(row["model"]))
+    spread = percent(1.96 * error) + f" ({n_runs} runs)" if n_runs > 1 else MISSING
+    widths = (minutes(row[name]) for name in ("width95", "width95_median"))
+    return [*coverage_cells(row), spread, *widths]
 
 
 def _evaluation_data(inputs: ReportInputs) -> dict[str, Any]:
-    values = inputs.evaluation
-    columns = []
-    for name in ("model", "slice", "level"):
-        columns.append(text_column(name, name, values.column(name).to_pylist()))
-    for name in ("n_rows", "n_scored", "n_unscored"):
-        columns.append(number_column(name, name, values.column(name).to_pylist()))
-    for name in ("rmse", "mae", "cov95", "width95", "crps"):
-        label = name if name == "cov95" else f"{name}_min"
-        columns.append(number_column(label, label, _finite(values.column(name).to_pylist())))
-    return {"file": f"evaluation_{file_stem(inputs)}", "columns": columns}
-
-
-def _finite(values: Sequence[float | None]) -> list[float | None]:
-    return [v if v is not None and v - v == 0 else None for v in values]
-
-
-def _slice_table(
-    inputs: ReportInputs,
-    slice_name: str,
-    heading: str,
-    labels: Mapping[str, str],
-    order: Sequence[str],
-    model: str | None,
-) -> Markup:
-    """Show the evaluation of one slice; of one model, or of all with a column that names them."""
-    rows = [
-        row
-        for row in evaluation_rows(inputs.evaluation, slice_name)
-        if model is None or row["model"] == model
-    ]
-    of = f", model {model}" if model else ""
-    if not rows:
-        return paragraph(f"{heading}{of}: no held-out rows.", class_="nothing")
-    place = {level: i for i, level in enumerate(order)}
-    rows.sort(
-        key=lambda row: (
-            place.get(str(row["level"]), len(place)),
-            int(str(row["level"])) if str(row["level"]).isdecimal() else 0,
-            str(row["level"]),
-            str(row["model"]),
-        )
-    )
-    cells = [
-        [
-            labels.get(str(row["level"]), row["level"]),
-            *([] if model else [row["model"]]),
-            *(count(row[name]) for name in ("n_rows", "n_scored", "n_unscored")),
-            *(minutes(row[name]) for name in ("rmse", "mae")),
-            percent(row["cov95"]),
-            minutes(row["width95"]),
-        ]
-        for row in rows
-    ]
-    header = [heading, *([] if model else ["Model"]), "Held-out rows", "Scored", "Unscored"]
-    header += ["RMSE (min)", "MAE (min)", "Cov95", "Width95 (min)"]
-    return table(header, cells, caption=f"{heading}{of}", n_text=1 if model else 2)
+    return contract_data(inputs, "evaluation", inputs.evaluation, RT_EVALUATION)

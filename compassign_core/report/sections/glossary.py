@@ -24,12 +24,34 @@ _TERMS = (
     ),
     (
         "Cov95, Width95",
-        "Share of held-out peaks inside their nominal 95 % window, and the mean full width.",
+        "Share of held-out peaks inside their nominal 95 % window, and the mean full width. Cov50, "
+        "Cov80 and Cov99 are the same of narrower and wider windows.",
+    ),
+    (
+        "Binomial interval",
+        "Where the true share may lie, 95 times in 100, given this many peaks (Wilson). It takes "
+        "peaks as independent; those of one run miss together, so where it matters the page counts "
+        "runs or sample sets instead.",
+    ),
+    (
+        "PIT",
+        "Probability integral transform: the share of its predictive distribution that lies below "
+        "an observed retention time. Over many peaks it is even when the distribution is right.",
+    ),
+    (
+        "Interval score, log score",
+        "The interval score is the mean width of the 95 % window plus 40 times what misses lie "
+        "outside of it, in minutes; the log score is the mean log predictive density.",
     ),
     (
         "Support",
         "Training rows of the compound in its group (species or supercategory). Few rows: wider "
         "window.",
+    ),
+    (
+        "Pair, rare pair, cell",
+        "A pair is a species and a compound; rare ones have at most five training rows. A cell is "
+        "a supercategory and a number of training rows of the pair.",
     ),
     ("Cap", "Most training rows kept per pair of species and compound."),
     (
@@ -43,14 +65,16 @@ _TERMS = (
     ),
     (
         "Baseline",
-        "The model that others are held against, on the same held-out peaks: by default the mean "
-        "retention time of each compound in its supercategory, as a fixed list of windows has it.",
+        "A model that others are held against, on the same held-out peaks: the mean retention time "
+        "of each compound in its supercategory, as a fixed list of windows has it, and a "
+        "regression on the standards without pooling.",
     ),
     (
         "Scale, pooling",
         "A scale says how much species, compounds or groups differ; it is fitted. The smaller it "
         "is, the more a group with few rows leans on those beside it, which is pooling: its value "
-        "shrinks toward theirs.",
+        "shrinks toward theirs. The prior says what was expected of a scale, the posterior what is "
+        "known after the data.",
     ),
     ("Residual", "Observed minus predicted retention time. Above zero: later than predicted."),
     ("Run, worksheet, sample set", "One injection; its batch; the samples of one study."),

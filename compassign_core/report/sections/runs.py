@@ -6,18 +6,18 @@ from compassign_core.report.figures.calibration import residual_histogram
 from compassign_core.report.figures.runs import residuals_by_run_order, standards_drift
 from compassign_core.report.inputs import ReportInputs
 from compassign_core.report.markup import count, minutes, percent, table
+from compassign_core.report.run_summaries import missing_standards, residuals_by_run
 from compassign_core.report.sections.embedding import figure_block
-from compassign_core.report.summaries import missing_standards, residuals_by_run
 
 
 def residuals_section(inputs: ReportInputs) -> list[object]:
     """Show residuals over run order, the runs that stand out, and their histogram."""
-    found = residuals_by_run(inputs.predictions, inputs.runs, inputs.default_model)
+    found = residuals_by_run(inputs.held_out.runs, inputs.runs, inputs.default_model)
     figure = figure_block(
         inputs,
         "residuals-by-run",
         f"Residuals of {inputs.default_model} over run order",
-        residuals_by_run_order(inputs.predictions, inputs.runs, inputs.default_model),
+        residuals_by_run_order(inputs.held_out.runs, inputs.runs, inputs.default_model),
         "Each point is a held-out run: the median over its peaks; the band holds the middle 80 % "
         "of them. A step or slope that the standards below share is drift the model left over.",
     )
@@ -25,7 +25,7 @@ def residuals_section(inputs: ReportInputs) -> list[object]:
         inputs,
         "residual-histogram",
         f"Residuals of {inputs.default_model}",
-        residual_histogram(inputs.predictions, inputs.default_model),
+        residual_histogram(inputs.held_out, inputs.default_model),
         "Observed minus predicted retention time; the outermost 1 % is not drawn.",
     )
     out = found.stands_out

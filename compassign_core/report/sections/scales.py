@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -9,7 +10,9 @@ from scipy.stats import chi2
 
 from compassign_core.contracts.settings.rt import LEARNED_DF0_BOUNDS
 from compassign_core.report import theme
-from compassign_core.report.figures.scales import interval_ends, scales_and_priors
+from compassign_core.report.diagnostics import posterior_spreads
+from compassign_core.report.figures.drawing import shortened
+from compassign_core.report.figures.scales import informative, interval_ends, scales_and_priors
 from compassign_core.report.inputs import ReportInputs, ScalesCard
 from compassign_core.report.markup import MISSING, Markup, element, number, paragraph, table
 from compassign_core.report.sections.embedding import figure_block
@@ -18,13 +21,22 @@ from compassign_core.report.summaries import model_names
 
 _WORDS = {
     "sigma_y": "noise",
-    "slope": "slopes of groups about their species",
+    "slope": "slopes of groups",
     "tau_b": "groups about species plus compound",
     "tau_comp": "compounds about their chemistry",
     "tau_mu_super": "supercategories",
     "tau_w_super": "slopes of supercategories",
+    "tau_w_comp": "slopes of compounds",
 }
-_OF_ONE = re.compile(r"tau_(mu|w)\[(\d+)\]")
+_OF_EACH = {
+    "tau_mu": "species",
+    "tau_w": "slopes of species",
+    "tau_mu_pair": "compounds against elsewhere",
+    "tau_w_pair": "slopes of compounds against elsewhere",
+}
+"""Scales that every supercategory has."""
+
+_OF_ONE = re.compile(rf"({'|'.join(_OF_EACH)})\[(\d+)\]")
 
 
 def scales_section(inputs: ReportInputs) -> list[object]:
@@ -44,20 +56,21 @@ def scales_section(inputs: ReportInputs) -> list[object]:
         ]
     labels = scale_labels(cards, level_labels(inputs.windows)["supercategory"])
     styles = theme.style_by_name([*model_names(inputs.evaluation), *inputs.models])
-    with_interval = any(len(card.log_sd) for card in cards.values())
+    spreads = posterior_spreads(inputs.diagnostics)
     figure = figure_block(
         inputs,
         "fitted-scales",
-        "Fitted scales and their priors",
-        scales_and_priors(cards, styles, labels),
+        "Fitted scales, with their priors and posteriors",
+        scales_and_priors(cards, spreads, styles, labels),
         "Each scale is a standard deviation: how much things of one kind differ. The grey hill is "
-        "what the prior expected of it (density of its logarithm); a marker far down a slope was "
-        "put there by the data, a marker at the top may say nothing but the prior, as with a "
-        "supercategory of one species. Where noise differs between groups, the scales of groups "
-        "hold at average noise. "
-        + ("Bars are 95 % intervals." if with_interval else "This fit gives no intervals."),
+        "what the prior expected of it, a coloured hill what is known after the data (densities of "
+        "its logarithm, each relative to its own top; the posterior as log-normal around the "
+        "fitted value). A narrow hill: the data say much. An open marker without a hill: they say "
+        "no more than the prior, as with a supercategory of one species. Where noise differs "
+        "between groups, the scales of groups hold at average noise.",
     )
-    return [figure, _table(cards, labels), *(_noise(name, card) for name, card in cards.items())]
+    noise = [_noise(name, card) for name, card in cards.items()]
+    return [figure, _table(cards, spreads, labels), *noise]
 
 
 def scale_labels(
@@ -72,26 +85,31 @@ def scale_labels(
                 named[name] = _WORDS.get(name, name)
                 continue
             parent = str(card.supercategories[int(of_one[2])])
-            what = "species" if of_one[1] == "mu" else "slopes of species"
-            named[name] = f"{what} in {_short(supercategories.get(parent, parent))}"
+            named[name] = (
+                f"{_OF_EACH[of_one[1]]} in {shortened(supercategories.get(parent, parent), 44)}"
+            )
     return named
 
 
-def _table(cards: Mapping[str, ScalesCard], labels: Mapping[str, str]) -> Markup:
+def _table(
+    cards: Mapping[str, ScalesCard],
+    spreads: Mapping[str, Mapping[str, float]],
+    labels: Mapping[str, str],
+) -> Markup:
     rows = []
-    spread_known = any(len(card.log_sd) for card in cards.values())
     for name, words in labels.items():
         for model, card in cards.items():
             if name not in card.names:
                 continue
             i = list(card.names).index(name)
-            low, high = (float(ends[i]) for ends in interval_ends(card))
-            spread = f"{number(low)} to {number(high)}" if len(card.log_sd) else MISSING
-            fitted, prior = number(card.values[i]), number(card.priors[i])
-            cells = [words, model, name, fitted, prior]
-            rows.append([*cells, spread] if spread_known else cells)
-    header = ["Scale", "Model", "Name", "Fitted", "Prior (HalfNormal)"]
-    header += ["95 % interval"] if spread_known else []
+            spread = spreads.get(model, {}).get(name, float("nan"))
+            if informative(spread):
+                low, high = interval_ends(card.values[i], spread)
+                known = f"{number(low)} to {number(high)}"
+            else:
+                known = MISSING if math.isnan(spread) else "no narrower than the prior"
+            rows.append([words, model, name, number(card.values[i]), number(card.priors[i]), known])
+    header = ["Scale", "Model", "Name", "Fitted", "Prior (HalfNormal)", "95 % interval"]
     caption = "Scales as standard deviations, in minutes; of slopes in minutes per minute"
     return table(header, rows, caption=caption, n_text=3)
 
@@ -129,7 +147,3 @@ def _evenness(df: float) -> str:
         return "which is as good as the same for all"
     low, high = ((df / chi2.ppf(p, df)) ** 0.5 for p in (0.9, 0.1))
     return f"the highest tenth at least {high / low:.2g} times the lowest tenth"
-
-
-def _short(text: str, most: int = 44) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

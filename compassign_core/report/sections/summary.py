@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compassign_core.report.inputs import ReportInputs
+from compassign_core.report.light import Status, Verdict
 from compassign_core.report.markup import Markup, count, element, minutes, paragraph, percent
 from compassign_core.report.summaries import evaluation_rows, held_out_rows
-from compassign_core.report.verdicts import Status, Verdict
 
 _LIGHTS: dict[Status, tuple[str, str]] = {
     "good": ("✓", "Good"),
@@ -22,7 +22,7 @@ def summary_section(inputs: ReportInputs, lights: Sequence[Verdict]) -> list[obj
     row = _overall(inputs, inputs.default_model)
     model = element("strong", inputs.default_model)
     if row is None or not row["n_scored"]:
-        held_out = held_out_rows(inputs.evaluation, inputs.predictions)
+        held_out = held_out_rows(inputs.evaluation)
         found = (
             "No held-out peaks: no sample set of this library was set aside for testing, so "
             "accuracy and coverage could not be measured. Windows below are those of the model."
@@ -62,10 +62,11 @@ def _verdict_line(lights: Sequence[Verdict]) -> Markup:
         status, words = "look", f"Usable, with something to look at: {'; '.join(looks).lower()}."
     else:
         status, words = "good", "Good to use: every measured check is within its bounds."
-    return paragraph(_badge(status), " ", words, class_=f"verdict {status}")
+    return paragraph(badge(status), " ", words, class_=f"verdict {status}")
 
 
-def _badge(status: Status) -> Markup:
+def badge(status: Status) -> Markup:
+    """Write a light: a sign and a word, in its colour."""
     symbol, word = _LIGHTS[status]
     mark = element("span", symbol, class_="mark", aria_hidden="true")
     return element("span", mark, word, class_=f"badge {status}")
@@ -74,7 +75,7 @@ def _badge(status: Status) -> Markup:
 def _light(verdict: Verdict) -> Markup:
     return element(
         "li",
-        element("div", element("strong", verdict.name), _badge(verdict.status), class_="bar"),
+        element("div", element("strong", verdict.name), badge(verdict.status), class_="bar"),
         paragraph(verdict.finding),
         paragraph(element("b", "What to do: "), verdict.advice) if verdict.advice else "",
         paragraph(verdict.rule, class_="rule"),
