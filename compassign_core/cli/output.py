@@ -27,8 +27,13 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     console.print(table) if console.is_terminal else Console(width=10_000).print(table, crop=False)
 
 
-def save(table: pa.Table, target: Path) -> None:
-    """Write a table as Parquet or CSV, atomically.
+def rounded(value: Any) -> Any:
+    """A number as it is printed, everything else as it is."""
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+def save(table: pa.Table | pa.RecordBatchReader, target: Path) -> None:
+    """Write a table as Parquet or CSV, atomically; a reader is written as it is read.
 
     Raises
     ------
@@ -42,7 +47,7 @@ def save(table: pa.Table, target: Path) -> None:
         )
     with written_aside(target) as aside:
         if suffix == ".parquet":
-            pq.write_table(table, aside, compression="zstd")
+            _write_parquet(table, aside)
         else:
             connection = connect()
             connection.register("result_to_write", table)
@@ -50,3 +55,11 @@ def save(table: pa.Table, target: Path) -> None:
                 write_csv(connection, "result_to_write", aside)
             finally:
                 connection.unregister("result_to_write")
+
+
+def _write_parquet(table: pa.Table | pa.RecordBatchReader, target: Path) -> None:
+    # dictionaries of numbers that hardly repeat would cost more than the rest of writing
+    words = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    with pq.ParquetWriter(target, table.schema, compression="zstd", use_dictionary=words) as writer:
+        for batch in table.to_batches() if isinstance(table, pa.Table) else table:
+            writer.write_batch(batch)

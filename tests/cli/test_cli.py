@@ -7,36 +7,10 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from compassign_core.cli import main as cli
 from compassign_core.store.lake import Partition
 from tests.support.installation import CAP, LIB
 
 MODEL = f"supercategory_ridge:{LIB}:{CAP}"
-
-
-def _caller(monkeypatch, capsys):
-    """A function that runs `compassign …`: exit code, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["compassign", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def run(made, monkeypatch, capsys):
-    """Run `compassign …` on the finished project."""
-    return _caller(monkeypatch, capsys)
-
-
-@pytest.fixture
-def project_run(project, monkeypatch, capsys):
-    """Run `compassign …` where nothing has been made yet."""
-    return _caller(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -130,6 +104,44 @@ def test_another_level_gives_other_windows(run, test_table, tmp_path) -> None:
     assert widths[0] < widths[1]
 
 
+def test_the_production_rule_is_asked_for_by_flags(run, test_table, tmp_path) -> None:
+    widths = {}
+    for multiplier in ("4", "0.5"):
+        file = tmp_path / f"{multiplier}.parquet"
+        code, out, _ = run(
+            "rt", "score", "--model", MODEL, "--table", str(test_table), "--out", str(file),
+            "--rule", "production", "--window-multiplier", multiplier,
+        )  # fmt: skip
+        assert code == 0
+        assert "production rule." in out and "lie in the window" in out
+        scored = [row for row in pq.read_table(file).to_pylist() if row["scored"]]
+        widths[multiplier] = [row["rt_high"] - row["rt_low"] for row in scored]
+    assert widths["4"] == pytest.approx([8 * width for width in widths["0.5"]], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--rule", "production", "--level", "0.9"), ("rule='production'", "level=0.9")),
+        (("--window-minimum", "0.1"), ("window_minimum", "rule='predictive'")),
+        (("--level", "0.9999"), ("level", "0.999")),
+        (("--rule", "other"), ("rule", "other")),
+    ],
+)
+def test_a_window_that_cannot_be_asked_for_is_named(run, test_table, flags, named) -> None:
+    code, _, err = run("rt", "score", "--model", MODEL, "--table", str(test_table), *flags)
+    assert code == 1
+    assert all(text in err for text in named)
+
+
+def test_a_level_that_left_out_rows_do_not_reach_is_said(run, test_table) -> None:
+    code, out, _ = run(
+        "rt", "score", "--model", MODEL, "--table", str(test_table), "--level", "0.999"
+    )
+    assert code == 0
+    assert "training left out too few rows to measure this level" in out
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
@@ -198,7 +210,8 @@ def test_evaluate_and_compare_print_what_is_stored(run, made) -> None:
     stored = made.lake.arrow("rt_comparison", Partition(LIB, CAP)).to_pylist()
     (row,) = [
         r for r in stored
-        if (r["model"], r["slice"], r["metric"]) == ("supercategory_ridge", "overall", "mae")
+        if (r["model"], r["baseline"]) == ("supercategory_ridge", "supercategory_mean")
+        and (r["slice"], r["metric"]) == ("overall", "mae")
     ]  # fmt: skip
     assert f"{row['difference']:.4f}" in out
 
