@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cac
 
 # Matplotlib would otherwise write its font cache to the user's home.
 export MPLCONFIGDIR := $(CURDIR)/.dagster/matplotlib
+# And PyTensor, of the extra bayes, its compiled code.
+export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.dagster/pytensor
 
 .PHONY: help demo ui test test-slow check format docs bench study all-extras clean
 
@@ -43,6 +45,8 @@ docs: .venv/.run ## write docs/data-contracts.md from the contracts
 bench: .venv/.dev ## side-by-side measurements; results go to benchmarks/results/
 	@$(BIN)/python -m benchmarks.ridge
 	@$(BIN)/python -m benchmarks.hierarchy
+	@$(BIN)/python -m benchmarks.mixed_models
+	@$(BIN)/python -m benchmarks.scoring
 
 study: .venv/.dev ## models on the shipped data, worksheet by worksheet (some minutes)
 	@$(BIN)/python -m benchmarks.quality

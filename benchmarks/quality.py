@@ -33,7 +33,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import betaincinv, stdtrit
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -50,6 +49,7 @@ from compassign_core.pipeline.plan import steps_for
 from compassign_core.rt import metrics
 from compassign_core.rt.arrow import float_column
 from compassign_core.rt.comparison import compare
+from compassign_core.rt.coverage import coverage_interval
 from compassign_core.rt.evaluation import evaluate
 from compassign_core.rt.predictions import predict_table
 from compassign_core.rt.training import train_kind
@@ -204,72 +204,6 @@ def predict_fold(
     return tables, seconds
 
 
-# -- coverage with its uncertainty -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Coverage of every cell with its 95 % interval, ``(n_cells,)`` each.
-
-    Attributes
-    ----------
-    share, low, high : coverage and the ends of the interval; NaN where a cell has no peak.
-    trials : effective number of trials.
-    units : units with peaks.
-    """
-
-    share: Floats
-    low: Floats
-    high: Floats
-    trials: Floats
-    units: Ints
-
-
-def coverage_interval(
-    inside: Floats,
-    weight: Floats,
-    cell: Ints,
-    unit: Ints,
-    n_cells: int,
-    trials_a_peak: float = 0.0,
-) -> Coverage:
-    """Coverage of every cell, knowing that peaks of one unit hit and miss together.
-
-    The number of trials is the effective one that the spread of coverage between units implies,
-    and the interval is Clopper and Pearson's at it (Korn and Graubard, "Confidence intervals for
-    proportions with small expected number of positive counts estimated from survey data", Survey
-    Methodology 24, 1998).
-
-    Parameters
-    ----------
-    inside : 1 where a peak lies in its window, else 0, ``(n,)``.
-    weight : of the peaks, ``(n,)``.
-    cell, unit : codes of the cell and of the unit from 0, ``(n,)``.
-    trials_a_peak : effective trials per peak where all peaks of a cell hit, or all miss, and the
-        spread says nothing; each unit is one trial at least.
-    """
-    n_units = int(unit.max(initial=-1)) + 1
-    count = np.bincount(cell, minlength=n_cells).astype(np.float64)
-    total = np.bincount(cell, weights=weight, minlength=n_cells)
-    place, shape = cell * n_units + unit, (n_cells, n_units)
-    size = n_cells * n_units
-    units = (np.bincount(place, minlength=size).reshape(shape) > 0).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.bincount(cell, weights=weight * inside, minlength=n_cells) / total
-        deviation = np.bincount(place, weights=weight * (inside - share[cell]), minlength=size)
-        spread = (deviation.reshape(shape) ** 2).sum(axis=1) / total**2
-        variance = units / (units - 1.0) * spread
-        few_units = stdtrit(count - 1.0, 0.975) / stdtrit(units - 1.0, 0.975)
-        trials = np.minimum(share * (1.0 - share) / variance * few_units**2, count)
-        mixed = (share > 0) & (share < 1) & (variance > 0)
-        trials = np.where(mixed, trials, np.maximum(trials_a_peak * count, units))
-        hits = share * trials
-        low = np.where(share > 0, betaincinv(hits, trials - hits + 1.0, 0.025), 0.0)
-        high = np.where(share < 1, betaincinv(hits + 1.0, trials - hits, 0.975), 1.0)
-    alone = units < 2
-    return Coverage(share, np.where(alone, 0.0, low), np.where(alone, 1.0, high), trials, units)
-
-
 # -- one model on all parts --------------------------------------------------------------------
 
 
@@ -398,7 +332,7 @@ def paired_differences(parts: Sequence[Any], reference: str) -> list[dict[str, A
         )
         for i, part in enumerate(parts)
     ]
-    compared = compare(pa.concat_tables(shifted), ComparisonSettings(baseline=reference))
+    compared = compare(pa.concat_tables(shifted), ComparisonSettings(baselines=(reference,)))
     return [
         {
             "model": reference,

@@ -155,8 +155,9 @@ class Lake:
 
         Parameters
         ----------
-        data : a DuckDB relation, Ibis table, Arrow table, pandas frame, or SQL text of a table
-            (for example ``read_parquet('…')`` or a query in brackets).
+        data : a DuckDB relation, Ibis table, Arrow table, Arrow record batch reader, pandas frame,
+            or SQL text of a table (for example ``read_parquet('…')`` or a query in brackets). A
+            reader is taken batch by batch and may be larger than memory.
         table : the contract or its name.
         partition : where it will be published.
 
@@ -170,7 +171,7 @@ class Lake:
         aside = stage_path(target)
         started = time.perf_counter()
         try:
-            with self._as_view(data) as view:
+            with _spooled(data, target) as held, self._as_view(held) as view:
                 self._write(view, contract, aside)
         except BaseException:
             aside.unlink(missing_ok=True)
@@ -253,6 +254,25 @@ class Lake:
                 f"{contract.name}: a value does not fit its column's type: {error}.",
                 "look up the value in the source named by source_file and correct it there.",
             ) from error
+
+
+@contextmanager
+def _spooled(data: Any, target: Path) -> Iterator[Any]:
+    """Data that can be sorted: batches that come one by one are put in a file beside the target.
+
+    The engine cannot take them directly, because what makes them may read with the same engine.
+    """
+    if not isinstance(data, pa.RecordBatchReader):
+        yield data
+        return
+    spool = stage_path(target)
+    try:
+        with pq.ParquetWriter(spool, data.schema, compression="lz4") as writer:
+            for batch in data:
+                writer.write_batch(batch)
+        yield parquet_source(spool)
+    finally:
+        spool.unlink(missing_ok=True)
 
 
 def _cast(column: Column, given: str) -> str:

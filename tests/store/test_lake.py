@@ -16,7 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compassign_core.contracts.catalogue import FOLD_ASSIGNMENT, RUN_COVARIATES
-from compassign_core.contracts.errors import ContractError, MissingArtifactError, SettingsError
+from compassign_core.contracts.errors import (
+    ContractError,
+    InputError,
+    MissingArtifactError,
+    SettingsError,
+)
 from compassign_core.contracts.identifiers import CAPS, check_artifact_name, parse_cap, parse_lib
 from compassign_core.contracts.settings.engine import EngineSettings
 from compassign_core.store import atomic
@@ -77,6 +82,10 @@ FORMS = {
     "other column order": lambda db: TABLE.select(list(FOLDS)[::-1]),
     "more columns": lambda db: _changed(note=["a", "b", "c"]),
     "dictionary": lambda db: _changed(fold=TABLE["fold"].dictionary_encode()),
+    "batches": lambda db: TABLE.take([1, 2, 0]).to_reader(max_chunksize=1),
+    "batches read with the engine itself": lambda db: db.sql(
+        f"SELECT * FROM {_values()}"
+    ).to_arrow_reader(1),
 }
 
 
@@ -85,6 +94,27 @@ def test_every_form_of_input_gives_the_same_bytes(lake, form):
     expected = _publish(lake, pa.table(FOLDS)).read_bytes()
     other = _publish(lake, FORMS[form](lake.connection), partition=Partition(8))
     assert other.read_bytes() == expected
+
+
+def test_batches_that_break_off_leave_the_last_good_file_and_nothing_else(lake):
+    target = _publish(lake, TABLE)
+    before = target.read_bytes()
+
+    def broken():
+        yield TABLE.to_batches()[0]
+        raise InputError("row 7 is no number.", "correct it.")
+
+    with pytest.raises(InputError, match="row 7 is no number"):
+        lake.stage(
+            pa.RecordBatchReader.from_batches(TABLE.schema, broken()), "fold_assignment", PARTITION
+        )
+    assert target.read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_no_batch_at_all_is_an_empty_table(lake):
+    empty = pa.RecordBatchReader.from_batches(TABLE.schema, [])
+    assert pq.read_table(_publish(lake, empty)).num_rows == 0
 
 
 def test_swapped_columns_are_stored_by_name(lake):

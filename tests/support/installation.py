@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,10 +34,18 @@ def run_all(runner: Runner) -> None:
 
 
 def lake_bytes(project: Project) -> dict[str, bytes]:
-    """Content of every file of the lake by its place."""
-    root = project.root / "lake"
+    """Content of every file of the lake by its place, less notes and spills in hidden folders."""
     return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and ".spill" not in path.parts
+        path.relative_to(project.root / "lake").as_posix(): path.read_bytes()
+        for path in lake_files(project)
     }
+
+
+def lake_files(project: Project) -> list[Path]:
+    """Every file of the lake that lies in no hidden folder."""
+    root = project.root / "lake"
+    return [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(root).parts)
+    ]
