@@ -11,6 +11,8 @@ prepare_library_job = dg.define_asset_job(
     "prepare_library",
     selection=dg.AssetSelection.assets(
         "export_manifest",
+        "imported_names",
+        "imported_peaks",
         "run_covariates",
         "lib_training",
         "species_mapping",

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from compassign_core import __version__
-from compassign_core.cli import rt, sql
+from compassign_core.cli import imports, rt, sql
 from compassign_core.contracts.errors import CompassignError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("sql")(sql.sql)
 app.add_typer(rt.app, name="rt")
+app.add_typer(imports.app, name="import")
 
 
 def _version(asked: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from compassign_core.contracts.errors import MissingArtifactError
 from compassign_core.contracts.identifiers import CAPS
+from compassign_core.contracts.imported_tables import IMPORTED_NAMES, IMPORTED_PEAKS
 from compassign_core.contracts.rejects import REJECT_COLUMNS
 from compassign_core.contracts.tables import Column, TableContract
 
@@ -55,7 +56,9 @@ EXPORT_MANIFEST = TableContract(
     _LIB,
     (
         Column(
-            "role", "VARCHAR", "peaks, covariates, merged, metadata, comp_chem, compounds or split"
+            "role",
+            "VARCHAR",
+            "peaks, covariates, merged, results, samples, metadata, comp_chem, compounds or split",
         ),
         Column("path", "VARCHAR", "file, relative to the folder of libraries.toml"),
         Column("n_bytes", "BIGINT", "size", "bytes", minimum=0),
@@ -475,6 +478,8 @@ CONTRACTS: dict[str, TableContract] = {
     contract.name: contract
     for contract in (
         EXPORT_MANIFEST,
+        IMPORTED_NAMES,
+        IMPORTED_PEAKS,
         RUN_COVARIATES,
         LIB_TRAINING,
         SPECIES_MAPPING,

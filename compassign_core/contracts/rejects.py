@@ -29,6 +29,8 @@ BY_RULE = (
     "smiles_missing",
     "species_missing",
     "group_missing",
+    "run_not_listed",
+    "compound_not_listed",
 )
 """Reasons that follow from the lab's own curation and settings, not from a fault in the data."""
 

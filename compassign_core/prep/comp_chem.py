@@ -15,13 +15,16 @@ from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.prep.csv_input import csv_source, named_columns, rows_of_lib
+from compassign_core.prep.importers.id_columns import id_column
 from compassign_core.store.sql import count_rows, first_rows, whole_number
 
 
 def build_comp_chem_mapping(
-    connection: duckdb.DuckDBPyConnection, file: Path, lib: int
+    connection: duckdb.DuckDBPyConnection, file: Path, lib: int, names: str | None = None
 ) -> StepResult:
     """Make `comp_chem_mapping` from a CSV with `comp_id`, `chemical_id` and optionally `lib_id`.
+
+    With `names`, SQL text of `imported_names`, a column `compound` may stand for `comp_id`.
 
     Raises
     ------
@@ -30,14 +33,15 @@ def build_comp_chem_mapping(
     CheckFailed
         when a comp has two chemicals; names the offenders.
     """
-    wanted = {"comp": "comp_id", "chem": "chemical_id"}
+    identifier, as_id = id_column(connection, file, "comp_id", "compound", names)
+    wanted = {"comp": identifier, "chem": "chemical_id"}
     columns = named_columns(connection, file, wanted, optional=["lib_id"])
     comp, chem = quote_name(columns["comp"]), quote_name(columns["chem"])
     read = f"""
         SELECT *, row_number() OVER (
             PARTITION BY comp_id, chem_id ORDER BY comp_text, chem_text) AS place
         FROM (SELECT {comp} AS comp_text, {chem} AS chem_text,
-                     {whole_number(comp)} AS comp_id, {whole_number(chem)} AS chem_id
+                     {as_id(comp)} AS comp_id, {whole_number(chem)} AS chem_id
               FROM {csv_source(file)} WHERE {rows_of_lib(columns, "lib_id", lib)})"""
     good = "comp_id IS NOT NULL AND chem_id IS NOT NULL"
     offenders, total = first_rows(
@@ -73,9 +77,11 @@ def build_comp_chem_mapping(
 
 
 def build_library_compounds(
-    connection: duckdb.DuckDBPyConnection, file: Path | None, lib: int
+    connection: duckdb.DuckDBPyConnection, file: Path | None, lib: int, names: str | None = None
 ) -> StepResult:
     """Make `library_compounds` from a CSV with `comp_id`, `feature_name` and m/z; or empty.
+
+    With `names`, SQL text of `imported_names`, the name may stand for `comp_id`.
 
     Raises
     ------
@@ -87,14 +93,15 @@ def build_library_compounds(
                            0.0::DOUBLE AS product_mz WHERE false)"""
         return StepResult(empty, rows_in=0)
     others = ["lib_id", "feature_name", "precursor_mz", "product_mz"]
-    columns = named_columns(connection, file, {"comp": "comp_id"}, optional=others)
+    identifier, as_id = id_column(connection, file, "comp_id", "compound", names)
+    columns = named_columns(connection, file, {"comp": identifier}, optional=others)
 
     def optional(name: str) -> str:
         return quote_name(columns[name]) if name in columns else "NULL"
 
     read = f"""
         SELECT {quote_name(columns["comp"])} AS comp_text,
-               {whole_number(quote_name(columns["comp"]))} AS comp_id,
+               {as_id(quote_name(columns["comp"]))} AS comp_id,
                {optional("feature_name")} AS name,
                TRY_CAST({optional("precursor_mz")} AS DOUBLE) AS precursor_mz,
                TRY_CAST({optional("product_mz")} AS DOUBLE) AS product_mz

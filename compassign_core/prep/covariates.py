@@ -16,6 +16,7 @@ from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.identifiers import quote_name
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.tables import is_covariate
+from compassign_core.prep.importers.native import covariate_shards, is_import
 from compassign_core.prep.manifest import files, shards, shown_path
 from compassign_core.store.sql import columns_of, count_rows, first_rows, names, whole_number
 
@@ -30,9 +31,13 @@ _DECODED_LABEL = (
 
 
 def build_run_covariates(
-    connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, lib: int
+    connection: duckdb.DuckDBPyConnection,
+    manifest: str,
+    folder: Path,
+    lib: int,
+    imported: str | None = None,
 ) -> StepResult:
-    """Make `run_covariates` from the covariate shards, or from a merged file.
+    """Make `run_covariates` from the covariate shards, a merged file, or imported standards.
 
     Parameters
     ----------
@@ -40,13 +45,14 @@ def build_run_covariates(
     manifest : SQL text of `export_manifest`.
     folder : folder of `libraries.toml`.
     lib : library, to select from a merged file.
+    imported : SQL text of `imported_peaks`, read where the manifest lists results to import.
 
     Raises
     ------
     CheckFailed
         when an injection has two different covariate rows.
     """
-    source, label, where = _source(connection, manifest, folder, lib)
+    source, label, where = _source(connection, manifest, folder, lib, imported)
     covariates = sorted(filter(is_covariate, columns_of(connection, source)))
     if where:
         covariates = _with_values(connection, f"{source} {where}", covariates)
@@ -112,9 +118,15 @@ def build_run_covariates(
 
 
 def _source(
-    connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, lib: int
+    connection: duckdb.DuckDBPyConnection,
+    manifest: str,
+    folder: Path,
+    lib: int,
+    imported: str | None,
 ) -> tuple[str, str, str]:
     """SQL of the shards, of the species label, and of the row filter."""
+    if imported and is_import(connection, manifest, folder):
+        return covariate_shards(connection, imported, folder, lib), "species_matrix_type", ""
     if files(connection, manifest, "merged", folder):
         merged = shards(connection, manifest, "merged", folder)
         return merged, "CAST(species_matrix_type AS VARCHAR)", f"WHERE lib_id = {lib:d}"

@@ -18,6 +18,7 @@ from compassign_core.contracts.catalogue import EXPORT_MANIFEST
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
 from compassign_core.contracts.rejects import StepResult
+from compassign_core.contracts.settings.imports import ImportSettings
 from compassign_core.contracts.settings.libraries import Libraries
 from compassign_core.contracts.tables import is_covariate
 
@@ -56,9 +57,10 @@ def export_files(libraries: Libraries, lib: int) -> list[tuple[str, Path]]:
                     f"[library.{lib}] in libraries.toml.",
                 )
             files += [(role, path) for path in found]
-    else:
-        assert entry.merged is not None
+    elif entry.merged is not None:
         files.append(("merged", libraries.path(entry.merged)))
+    elif entry.import_ is not None:
+        files += _results(libraries, lib, entry.import_)
     for role, relative in (
         ("metadata", entry.metadata),
         ("comp_chem", entry.comp_chem),
@@ -73,6 +75,23 @@ def export_files(libraries: Libraries, lib: int) -> list[tuple[str, Path]]:
             f"library {lib}: {first(absent)} does not exist.",
             f"put the file there, or correct its path in [library.{lib}] of libraries.toml.",
         )
+    return files
+
+
+def _results(libraries: Libraries, lib: int, settings: ImportSettings) -> list[tuple[str, Path]]:
+    """Files of results to import, and the list of runs."""
+    found: set[Path] = set()
+    for pattern in settings.files:
+        matching = {path for path in libraries.folder.glob(pattern) if path.is_file()}
+        if not matching:
+            raise InputError(
+                f"library {lib}: no file matches {pattern!r} of [library.{lib}.import] files.",
+                "put the results there, or correct the pattern in libraries.toml.",
+            )
+        found |= matching
+    files = [("results", path) for path in sorted(found)]
+    if settings.samples is not None:
+        files.append(("samples", libraries.path(settings.samples)))
     return files
 
 
@@ -95,7 +114,8 @@ def scan_export(libraries: Libraries, lib: int) -> StepResult:
         if path.suffix == ".parquet":
             n_rows, schema = _open(path, shown)
             _need_columns(role, shown, schema.names)
-            schemas[role].append((shown, schema))
+            if role != "results":  # results are read as text, whatever each file's types are
+                schemas[role].append((shown, schema))
             columns = ",".join(schema.names)
         record = (role, shown, path.stat().st_size, _sha256(path), n_rows, columns)
         for name, value in zip(rows, record, strict=True):
@@ -103,7 +123,8 @@ def scan_export(libraries: Libraries, lib: int) -> StepResult:
     for role, listed in schemas.items():
         _same_kinds(role, listed)
         _same_optional(role, listed)
-    _need_covariates(lib, schemas)
+    if libraries.get(lib).import_ is None:
+        _need_covariates(lib, schemas)
     table = pa.table(
         {
             "role": pa.array(rows["role"], pa.string()),

@@ -17,6 +17,7 @@ from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.contracts.tables import is_covariate
+from compassign_core.prep.importers.native import is_import, peak_shards
 from compassign_core.prep.manifest import files, shards, shown_path
 from compassign_core.store.sql import columns_of, count_rows, names, whole_number
 
@@ -30,6 +31,7 @@ def build_lib_training(
     folder: Path,
     lib: int,
     settings: PrepSettings,
+    imported: str | None = None,
 ) -> StepResult:
     """Make `lib_training` from the peak shards, or from one merged Parquet of several libraries.
 
@@ -40,13 +42,14 @@ def build_lib_training(
     folder : folder of `libraries.toml`.
     lib : library, to select from a merged file.
     settings : statuses kept and sample types refused.
+    imported : SQL text of `imported_peaks`, read where the manifest lists results to import.
 
     Raises
     ------
     InputError
         when a merged file holds no row of the library.
     """
-    read = _read(connection, manifest, folder, lib)
+    read = _read(connection, manifest, folder, lib, imported)
     rows_in = count_rows(connection, f"({read})")
     if not rows_in:
         raise InputError(
@@ -91,10 +94,19 @@ def build_lib_training(
     return StepResult(table, rows_in, rejects)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, lib: int) -> str:
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    manifest: str,
+    folder: Path,
+    lib: int,
+    imported: str | None,
+) -> str:
     """SQL of all peaks with readable names and types; optional columns are null when absent."""
     merged = bool(files(connection, manifest, "merged", folder))
-    source = shards(connection, manifest, "merged" if merged else "peaks", folder)
+    if imported and is_import(connection, manifest, folder):
+        source = peak_shards(imported, folder)
+    else:
+        source = shards(connection, manifest, "merged" if merged else "peaks", folder)
     present = columns_of(connection, source)
 
     def either(*candidates: str) -> str:
@@ -102,9 +114,11 @@ def _read(connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, li
 
     group = (
         either("cpd_group")
-        if merged
+        if merged or "cpd_group" in present
         else "nullif(regexp_extract(filename, 'group=([^/]*)/', 1), '')"
     )
+    # Imported files may differ in whether they have a status; shards of an export may not.
+    has_status = "has_status" if "has_status" in present else str("cpd_status" in present).upper()
     return f"""
         SELECT CAST(sample_set_id AS VARCHAR) AS sampleset_text,
                CAST({either("worksheet_id", "batch")} AS VARCHAR) AS worksheet_text,
@@ -118,7 +132,7 @@ def _read(connection: duckdb.DuckDBPyConnection, manifest: str, folder: Path, li
                TRY_CAST(apex_rt AS DOUBLE) AS rt,
                CAST(species_matrix_type AS VARCHAR) AS species_matrix_type,
                CAST({either("cpd_status")} AS VARCHAR) AS cpd_status,
-               {str("cpd_status" in present).upper()} AS has_status,
+               {has_status} AS has_status,
                CAST({either("sample_type")} AS VARCHAR) AS sample_type,
                TRY_CAST({either("run_order")} AS DOUBLE) AS run_order,
                CAST({group} AS VARCHAR) AS cpd_group,

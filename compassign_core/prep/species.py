@@ -16,8 +16,9 @@ from compassign_core.contracts.errors import CheckFailed
 from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.prep.csv_input import csv_source, named_columns
+from compassign_core.prep.importers.id_columns import id_column
 from compassign_core.prep.registry import assign_ids
-from compassign_core.store.sql import count_rows, first_rows, whole_number
+from compassign_core.store.sql import count_rows, first_rows
 
 
 def build_species_mapping(
@@ -28,6 +29,7 @@ def build_species_mapping(
     *,
     species_column: str,
     group_column: str,
+    names: str | None = None,
 ) -> StepResult:
     """Make `species_mapping` from the sample-set metadata.
 
@@ -38,6 +40,7 @@ def build_species_mapping(
     lib_training : SQL text of `lib_training`; its sample sets must all be listed.
     registry : the library's id registry.
     species_column, group_column : which columns of the CSV hold species and supercategory.
+    names : SQL text of `imported_names`, where the CSV may list a `sample_set` by its name.
 
     Raises
     ------
@@ -46,14 +49,15 @@ def build_species_mapping(
     CheckFailed
         when a rule of this module is broken; names the offenders.
     """
+    identifier, as_id = id_column(connection, metadata, "sample_set_id", "sample_set", names)
     columns = named_columns(
         connection,
         metadata,
-        {"sampleset": "sample_set_id", "species": species_column, "group": group_column},
+        {"sampleset": identifier, "species": species_column, "group": group_column},
     )
     listed = f"""
         SELECT {quote_name(columns["sampleset"])} AS sampleset_text,
-               {whole_number(quote_name(columns["sampleset"]))} AS sampleset_id,
+               {as_id(quote_name(columns["sampleset"]))} AS sampleset_id,
                nullif(trim({quote_name(columns["species"])}), '') AS species_raw,
                nullif(trim({quote_name(columns["group"])}), '') AS species_group_raw
         FROM {csv_source(metadata)}"""

@@ -10,6 +10,12 @@ import pytest
 from compassign_core.contracts.settings.base import Settings
 from compassign_core.contracts.settings.chemistry import ChemistrySettings
 from compassign_core.contracts.settings.convergence import ConvergenceSettings
+from compassign_core.contracts.settings.imports import (
+    ImportColumns,
+    ImportSettings,
+    RunConstants,
+    StandardRule,
+)
 from compassign_core.contracts.settings.lasso import LassoSettings
 from compassign_core.contracts.settings.libraries import (
     CapCounts,
@@ -88,13 +94,18 @@ def test_no_page_holds_a_path_of_a_machine(page: Path) -> None:
         (CapCounts, "cap.<cap>."),
         (ChemistrySources, ""),
         (ChemistrySettings, "settings."),
+        (ImportSettings, ""),
+        (ImportColumns, ""),
+        (StandardRule, ""),
+        (RunConstants, ""),
     ],
 )
 def test_every_field_of_libraries_toml_is_explained(settings: type[Settings], prefix: str) -> None:
     page = (ROOT / "docs" / "libraries.md").read_text(encoding="utf-8")
     first_cells = re.findall(r"^\| `([\w.<>]+)` \|", page, re.M)
     # These two are sections, whose own fields are explained.
-    fields = {prefix + name for name in settings.model_fields} - {"settings", "cap"}
+    fields = {prefix + (f.alias or name) for name, f in settings.model_fields.items()}
+    fields -= {"settings", "cap"}
     assert fields - set(first_cells) == set()
 
 
@@ -104,7 +115,7 @@ def test_every_reason_of_refusal_is_explained() -> None:
     in_python = re.compile(r'\("([a-z]+_[a-z]+)", f"chem_id')
     reasons = {"smiles_missing", "status_not_kept"}
     for path in (ROOT / "compassign_core").rglob("*.py"):
-        if path.parent.name in ("prep", "chemistry"):
+        if path.parent.name in ("prep", "importers", "chemistry"):
             source = path.read_text(encoding="utf-8")
             reasons.update(in_sql.findall(source) + in_python.findall(source))
     assert len(reasons) > 15

@@ -40,7 +40,7 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"{where}: {'; '.join(problems)}.",
                 f"correct the named field; {cls.__name__} accepts "
-                f"{', '.join(sorted(cls.model_fields))}.",
+                f"{', '.join(sorted(f.alias or name for name, f in cls.model_fields.items()))}.",
             ) from error
 
     def fingerprint(self) -> str:

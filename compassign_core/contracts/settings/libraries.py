@@ -14,6 +14,7 @@ from compassign_core.contracts.errors import InputError, SettingsError
 from compassign_core.contracts.identifiers import CAPS, parse_lib
 from compassign_core.contracts.settings.base import Settings
 from compassign_core.contracts.settings.chemistry import ChemistrySettings
+from compassign_core.contracts.settings.imports import ImportSettings
 from compassign_core.contracts.settings.prep import PrepSettings
 
 _SECTIONS = "use [chemistry], [prep] (defaults for all libraries) and [library.<id>]."
@@ -66,13 +67,15 @@ class LibrarySettings(Settings):
     """One library: where its data are and how they are to be read.
 
     Paths are relative to the folder of `libraries.toml`. Exactly one of `export` (a folder with
-    `create_training_data` and `combine_predictors`) and `merged` (one Parquet file holding peaks
-    and covariates of one or several libraries) is given.
+    `create_training_data` and `combine_predictors`), `merged` (one Parquet file holding peaks
+    and covariates of one or several libraries) and `import` (result tables of another program) is
+    given.
     """
 
     title: str
     export: str | None = None
     merged: str | None = None
+    import_: ImportSettings | None = Field(None, alias="import")
     metadata: str
     comp_chem: str
     compounds: str | None = None
@@ -85,10 +88,10 @@ class LibrarySettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.export is None) == (self.merged is None):
+        if sum(given is not None for given in (self.export, self.merged, self.import_)) != 1:
             raise ValueError(
-                f"give exactly one of export and merged (export={self.export!r}, "
-                f"merged={self.merged!r})"
+                f"give exactly one of export and merged and import (export={self.export!r}, "
+                f"merged={self.merged!r}, import={'given' if self.import_ else None})"
             )
         return self
 
