@@ -43,6 +43,7 @@ docs: .venv/.run ## write docs/data-contracts.md from the contracts
 	@$(BIN)/python -m compassign_assets.contract_docs
 
 bench: .venv/.dev ## side-by-side measurements; results go to benchmarks/results/
+	@$(BIN)/python -m benchmarks.prep --quick
 	@$(BIN)/python -m benchmarks.ridge
 	@$(BIN)/python -m benchmarks.hierarchy
 	@$(BIN)/python -m benchmarks.mixed_models

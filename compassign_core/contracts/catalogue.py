@@ -87,7 +87,7 @@ RUN_COVARIATES = TableContract(
 
 LIB_TRAINING = TableContract(
     "lib_training",
-    "Curated peaks of one library joined with the standards of their run.",
+    "Curated peaks of one library, each with the label that leads to the standards of its run.",
     _LIB,
     (
         *_RUN,
@@ -101,7 +101,6 @@ LIB_TRAINING = TableContract(
     ),
     key=(*[c.name for c in _RUN], "comp_id"),
     order_by=(*[c.name for c in _RUN], "comp_id"),
-    covariates=True,
 )
 
 SPECIES_MAPPING = TableContract(
@@ -154,7 +153,7 @@ SPECIES_COMPOUND_SUPPORT = TableContract(
     order_by=("species_cluster", "species", "comp_id"),
 )
 
-_RANKED_COLUMNS = (*_RUN, _SPECIES, _CLUSTER, _COMP, _RT, _RANK, _SOURCE)
+_RANKED_COLUMNS = (*_RUN, _MATRIX, _SPECIES, _CLUSTER, _COMP, _RT, _RANK, _SOURCE)
 
 RANKED_TRAINING = TableContract(
     "ranked_training",
@@ -163,7 +162,6 @@ RANKED_TRAINING = TableContract(
     _RANKED_COLUMNS,
     key=(*[c.name for c in _RUN], "comp_id"),
     order_by=("species_cluster", "species", "comp_id", "pair_rank"),
-    covariates=True,
 )
 
 CAPPED_TRAINING = TableContract(
@@ -173,7 +171,6 @@ CAPPED_TRAINING = TableContract(
     _RANKED_COLUMNS,
     key=(*[c.name for c in _RUN], "comp_id"),
     order_by=("species_cluster", "species", "comp_id", "pair_rank"),
-    covariates=True,
 )
 
 STRUCTURES = TableContract(
@@ -246,7 +243,6 @@ CHEMCLASS_TRAINING = TableContract(
     (*_RANKED_COLUMNS, _COMPOUND, _CLASS),
     key=(*[c.name for c in _RUN], "comp_id"),
     order_by=("species_cluster", "species", "comp_id", "pair_rank"),
-    covariates=True,
 )
 
 _RT_TABLE_COLUMNS = (*_RUN, _SPECIES, _CLUSTER, _COMP, _COMPOUND, _CLASS, _RT)

@@ -211,6 +211,7 @@ def rt_report(
     rt_windows: pa.Table,
     rt_table: TableSource,
     lib_training: TableSource,
+    run_covariates: TableSource,
     library_compounds: pa.Table,
     models: Mapping[str, Path],
 ) -> FileResult:
@@ -236,6 +237,7 @@ def rt_report(
         windows=rt_windows,
         trained_on=dict.fromkeys(MODELS, rt_table),
         lib_training=lib_training,
+        run_covariates=run_covariates,
         library_compounds=library_compounds,
     )
     images = {

@@ -36,6 +36,7 @@ def report_inputs(
     windows: pa.Table,
     trained_on: Mapping[str, TableSource],
     lib_training: TableSource,
+    run_covariates: TableSource,
     library_compounds: pa.Table,
 ) -> ReportInputs:
     """Everything on the page of a library and cap.
@@ -49,7 +50,7 @@ def report_inputs(
     predictions : SQL text of the predictions of these models; only sums of them are read.
     evaluation, pit, comparison, diagnostics, windows : tables of these models.
     trained_on : the rows that each model was trained on.
-    lib_training, library_compounds : the tables of the lake.
+    lib_training, run_covariates, library_compounds : the tables of the lake.
     """
     from compassign_core.report.gather import model_card, runs, step_counts
     from compassign_core.report.held_out import sum_up
@@ -69,7 +70,7 @@ def report_inputs(
         grouping=Grouping(TOGETHER, APART, shown),
         diagnostics=diagnostics,
         windows=windows,
-        runs=runs(lake, lib_training),
+        runs=runs(lake, lib_training, run_covariates),
         compounds=library_compounds.select(["comp_id", "name"]),
         steps=step_counts(lake, partition),
         models={name: model_card(model, descriptions[name]) for name, model in models.items()},

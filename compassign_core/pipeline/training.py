@@ -165,11 +165,12 @@ def rt_table(
     project: Project,
     partition: Partition,
     chemclass_training: TableSource,
+    run_covariates: TableSource,
     fold_assignment: TableSource,
 ) -> StepResult:
     connection = project.lake.connection
     limit = project.library(partition.lib or 0).prep.covariate_null_warning
-    return build_rt_table(connection, chemclass_training).with_checks(
+    return build_rt_table(connection, chemclass_training, run_covariates).with_checks(
         prep_checks.covariates_present(connection, limit),
         prep_checks.no_test_sample_set(connection, fold_assignment),
     )
@@ -192,6 +193,7 @@ def realtest_table(
     project: Project,
     partition: Partition,
     lib_training: TableSource,
+    run_covariates: TableSource,
     fold_assignment: TableSource,
     comp_chem_mapping: TableSource,
     chem_classes: TableSource,
@@ -199,6 +201,7 @@ def realtest_table(
     return build_realtest_table(
         project.lake.connection,
         lib_training,
+        run_covariates,
         fold_assignment,
         comp_chem_mapping,
         chem_classes,

@@ -97,21 +97,26 @@ def build_run_covariates(
                {", ".join(f"any_value({quote_name(c)}) AS {quote_name(c)}" for c in covariates)}
         FROM (SELECT {key}, source_file, {finite} FROM ({read}) WHERE {readable})
         GROUP BY {key})"""
-    rejects = f"""(
-        SELECT CASE WHEN NOT ({readable}) OR ({readable}) IS NULL THEN 'key_unreadable'
-                    ELSE 'duplicate_row' END AS reason,
-               source_file, sampleset_text AS sampleset_id, NULL AS worksheet_id,
-               task_text AS task_id, NULL AS comp_id, species_matrix_type AS detail
+    unreadable = f"NOT coalesce({readable}, false)"
+    merged = bool(files(connection, manifest, "merged", folder))
+    # In a merged file each peak repeats its run's covariates: repetition is no fault there.
+    judged = (
+        f"SELECT *, 'key_unreadable' AS reason FROM ({read}) WHERE {unreadable}"
+        if merged
+        else f"""
+        SELECT *, CASE WHEN {unreadable} THEN 'key_unreadable' ELSE 'duplicate_row' END AS reason
         FROM (SELECT *, row_number() OVER (
                   PARTITION BY {key} ORDER BY source_file) AS place FROM ({read}))
-        WHERE NOT coalesce({readable}, false) OR (place > 1))"""
-    merged = bool(files(connection, manifest, "merged", folder))
+        WHERE {unreadable} OR place > 1"""
+    )
     return StepResult(
         table,
         rows_in=count_rows(connection, f"({read})"),
-        # In a merged file each peak repeats its run's covariates: repetition is no fault there.
-        rejects=f"(SELECT * FROM {rejects} WHERE reason <> 'duplicate_row')" if merged else rejects,
-        set_aside=_repeats(connection, rejects) if merged else {},
+        rejects=f"""(
+            SELECT reason, source_file, sampleset_text AS sampleset_id, NULL AS worksheet_id,
+                   task_text AS task_id, NULL AS comp_id, species_matrix_type AS detail
+            FROM ({judged}))""",
+        set_aside=_repeats(connection, f"({read})", readable, key) if merged else {},
         checks=(lambda _source: outcome,),
         notes={"covariates": covariates},
     )
@@ -142,6 +147,12 @@ def _with_values(
     return [name for name, n in zip(covariates, found, strict=True) if n] or covariates
 
 
-def _repeats(connection: duckdb.DuckDBPyConnection, rejects: str) -> dict[str, int]:
-    query = f"(SELECT * FROM {rejects} WHERE reason = 'duplicate_row')"
-    return {"repeated_in_merged_file": count_rows(connection, query)}
+def _repeats(
+    connection: duckdb.DuckDBPyConnection, rows: str, readable: str, key: str
+) -> dict[str, int]:
+    """Rows of a merged file beyond the first of each run."""
+    ((repeated,),) = connection.execute(
+        f"""SELECT coalesce(sum(n - 1), 0)
+            FROM (SELECT count(*) AS n FROM {rows} WHERE {readable} GROUP BY {key})"""
+    ).fetchall()
+    return {"repeated_in_merged_file": int(repeated)}

@@ -3,7 +3,10 @@
 A row's place in its pair is the order of a keyed hash of its identity, not of its position, so
 that every cap is a filter on one ranking: nested, and independent of file order and threads. Both
 steps are Ibis expressions, so that the engine can be exchanged. Ranking runs on the key columns
-only; the wide rows are picked up by a join afterwards.
+only; the whole rows are picked up by a join afterwards.
+
+Only rows that can be among the first of their pair are sorted: of a pair with thousands of rows all
+but the smallest hashes are left out first, by counts that make this exact.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from compassign_core.store.sql import count_rows
 
 PAIR = ("species_cluster", "species", "comp_id")
 _IDENTITY = (*RUN_KEY, "comp_id")
+_LEVELS = 12
+"""Enough for pairs of 400,000 rows; in larger ones more rows than needed are sorted."""
 
 
 def build_ranked_training(
@@ -46,7 +51,7 @@ def build_ranked_training(
              WHERE folds.fold = 'train')""",
     )
     narrow = peaks.select(*_IDENTITY).inner_join(sets, "sampleset_id")
-    ranked = keyed_hash(narrow, _IDENTITY, settings.seed)
+    ranked = _candidates(keyed_hash(narrow, _IDENTITY, settings.seed), MAX_CAP)
     # Equal hashes are ordered by identity, so the order is total.
     order = ibis.window(group_by=list(PAIR), order_by=["hash", *_IDENTITY])
     ranked = ranked.mutate(pair_rank=ibis.row_number().over(order) + 1)
@@ -59,6 +64,28 @@ def build_ranked_training(
         rows_in,
         set_aside=_set_aside(connection, lib_training, species_mapping, fold_assignment),
     )
+
+
+def _candidates(hashed: ibis.Table, wanted: int) -> ibis.Table:
+    """Rows whose hash may be among the `wanted` smallest of their pair.
+
+    The level of a row is the number of leading zeros of its hash, up to `_LEVELS`: half the rows
+    have level 0, a quarter level 1, and so on. The rows of each pair are counted by level; those
+    of the highest levels that together hold `wanted` rows (or all rows) hold the smallest hashes.
+    """
+    thresholds = [2 ** (31 - k) for k in range(1, _LEVELS + 1)]
+    level = sum(((hashed.hash < t).cast("int64") for t in thresholds), ibis.literal(0, "int64"))
+    hashed = hashed.mutate(level=level)
+    counts = hashed.group_by([*PAIR, "level"]).agg(n=hashed.count())
+    pair = ibis.window(group_by=list(PAIR))
+    from_top = ibis.window(
+        group_by=list(PAIR), order_by=ibis.desc("level"), preceding=None, following=0
+    )
+    counts = counts.mutate(reached=counts.n.sum().over(from_top), rows=counts.n.sum().over(pair))
+    enough = counts.filter(counts.reached >= ibis.least(counts.rows, wanted))
+    lowest = enough.group_by(list(PAIR)).agg(lowest=enough.level.max())
+    joined = hashed.inner_join(lowest, list(PAIR))
+    return joined.filter(joined.level >= joined.lowest)
 
 
 def _set_aside(

@@ -28,7 +28,10 @@ def build_support(
             JOIN {fold_assignment} AS folds USING (sampleset_id)
             GROUP BY ALL))"""
     rows_in = count_rows(connection, lib_training)
-    counted = connection.execute(f"SELECT coalesce(sum(n_rows), 0) FROM {table}").fetchall()[0][0]
+    # Folds hold the peaks of every sample set that has a species.
+    counted = connection.execute(
+        f"SELECT coalesce(sum(n_rows), 0) FROM {fold_assignment}"
+    ).fetchall()[0][0]
     return StepResult(
         table,
         rows_in,

@@ -14,6 +14,7 @@ from compassign_core.report.inputs import ModelCard, StepCount
 from compassign_core.rt.hierarchy.artifact import PoolingSummaries
 from compassign_core.rt.model import Model
 from compassign_core.store.lake import Lake, Partition
+from compassign_core.store.sql import columns_of, names
 from compassign_core.store.steps import STEP_FILE
 
 STEPS = (
@@ -96,14 +97,15 @@ def model_facts(model: Model) -> dict[str, float]:
     return {name: value for name, value in facts.items() if np.isfinite(value)}
 
 
-def runs(lake: Lake, lib_training: str) -> pa.Table:
+def runs(lake: Lake, lib_training: str, run_covariates: str) -> pa.Table:
     """One row per run that has a curated peak, with its place in the sequence and standards."""
-    header = lake.connection.execute(f"DESCRIBE SELECT * FROM {lib_training}").fetchall()
-    covariates = sorted(row[0] for row in header if is_covariate(row[0]))
+    covariates = sorted(filter(is_covariate, columns_of(lake.connection, run_covariates)))
     columns = ["sampleset_id", "worksheet_id", "task_id", "run_order", "species_matrix_type"]
-    listed = ", ".join(f'"{name}"' for name in [*columns, *covariates])
     return lake.connection.sql(
-        f"SELECT DISTINCT {listed} FROM {lib_training} ORDER BY ALL"
+        f"""SELECT {names([*columns, *covariates])}
+            FROM (SELECT DISTINCT {names(columns)} FROM {lib_training})
+            JOIN {run_covariates} AS runs USING (sampleset_id, task_id, species_matrix_type)
+            ORDER BY ALL"""
     ).to_arrow_table()
 
 

@@ -28,6 +28,8 @@ RARE_EVERY = 5
 
 RARE_SHARE = 0.25
 
+_BLOCK_ROWS = 2**14
+
 ABSENT_SHARE = 0.05
 """Share of (species, comp) pairs that never occur."""
 
@@ -263,8 +265,7 @@ def _draw_peaks(
     run, column = np.nonzero(found)
     comp = comps[column]
     n = run.size
-    rt = truth.expected_rt(runs.species[run], comp, runs.deviation[run])
-    rt = rt + settings.noise_sd * rng.normal(size=n)
+    rt = _expected_rt(truth, runs, run, comp) + settings.noise_sd * rng.normal(size=n)
     curated = rng.random(n) >= settings.not_curated_rate
     status = np.where(curated, (rng.random(n) < settings.nfs_rate).astype(np.int64), 2)
     fwhm = rng.uniform(0.05, 0.1, n)
@@ -278,6 +279,17 @@ def _draw_peaks(
     tally.not_curated += int(np.sum(~curated))
     tally.excluded_type += int(np.sum(curated & excluded))
     return _Peaks(run, comp, rt, status, 1.06 * height * fwhm, height, fwhm, height / 50)
+
+
+def _expected_rt(truth: Coefficients, runs: _Runs, run: Ints, comp: Ints) -> Floats:
+    """Noise-free times, in blocks: a block holds two numbers a covariate for each of its peaks."""
+    expected = np.empty(run.size)
+    for start in range(0, run.size, _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        expected[block] = truth.expected_rt(
+            runs.species[run[block]], comp[block], runs.deviation[run[block]]
+        )
+    return expected
 
 
 def _peak_table(peaks: _Peaks, runs: _Runs, names: _Names) -> pa.Table:

@@ -6,6 +6,8 @@ Relations are bound to their connection, so everything in a process must share o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import duckdb
@@ -19,6 +21,17 @@ def connect(settings: EngineSettings | None = None) -> duckdb.DuckDBPyConnection
     Results do not depend on the thread count: every written table has a total order.
     """
     return _open(settings or EngineSettings())
+
+
+@contextmanager
+def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Run statements of the body on one thread, which keeps the order of rows through joins."""
+    ((threads,),) = connection.execute("SELECT current_setting('threads')").fetchall()
+    connection.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute("SET threads = ?", [threads])
 
 
 @cache

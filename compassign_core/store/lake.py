@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,14 @@ import pyarrow.parquet as pq
 from compassign_core.contracts.catalogue import contract as find_contract
 from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.contracts.errors import ContractError, MissingArtifactError
-from compassign_core.contracts.identifiers import check_artifact_name, quote_name, quote_text
-from compassign_core.contracts.tables import Column, TableContract, is_covariate
+from compassign_core.contracts.identifiers import check_artifact_name, quote_text
+from compassign_core.contracts.tables import TableContract
 from compassign_core.store.atomic import publish as rename_onto
 from compassign_core.store.atomic import stage_path
 from compassign_core.store.contract_checks import violations
+from compassign_core.store.engine import one_thread
+from compassign_core.store.ordering import Widened, is_ascending, ordered_query, widened_query
+from compassign_core.store.sql import types_of
 
 TABLE_FILE = "data.parquet"
 _ROW_GROUP_ROWS = 122_880
@@ -156,8 +159,8 @@ class Lake:
         Parameters
         ----------
         data : a DuckDB relation, Ibis table, Arrow table, Arrow record batch reader, pandas frame,
-            or SQL text of a table (for example ``read_parquet('…')`` or a query in brackets). A
-            reader is taken batch by batch and may be larger than memory.
+            SQL text of a table (for example ``read_parquet('…')`` or a query in brackets), or a
+            `Widened` table. A reader is taken batch by batch and may be larger than memory.
         table : the contract or its name.
         partition : where it will be published.
 
@@ -171,8 +174,11 @@ class Lake:
         aside = stage_path(target)
         started = time.perf_counter()
         try:
-            with _spooled(data, target) as held, self._as_view(held) as view:
-                self._write(view, contract, aside)
+            if isinstance(data, Widened):
+                self._write_widened(data, contract, aside)
+            else:
+                with _spooled(data, target) as held, self._as_view(held) as view:
+                    self._write(view, contract, aside)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
@@ -227,23 +233,20 @@ class Lake:
             self.connection.unregister(name)
 
     def _write(self, view: str, contract: TableContract, aside: Path) -> None:
-        described = self.connection.execute(f"DESCRIBE SELECT * FROM {view}").fetchall()
-        present = {row[0]: row[1] for row in described}
-        missing = [name for name in contract.names() if name not in present]
-        if missing:
-            raise ContractError(
-                f"{contract.name}: column {', '.join(missing)} is missing; the step gave "
-                f"{', '.join(present)}.",
-                "the step that makes this table must produce every column of its contract.",
-            )
-        columns = [_cast(column, present[column.name]) for column in contract.columns]
-        if contract.covariates:
-            columns += [
-                f"CAST({quote_name(name)} AS DOUBLE) AS {quote_name(name)}"
-                for name in sorted(filter(is_covariate, present))
-            ]
-        order = ", ".join(quote_name(name) for name in contract.order_by)
-        query = f"SELECT {', '.join(columns)} FROM {view}" + (f" ORDER BY {order}" if order else "")
+        present = types_of(self.connection, view)
+        _need(contract, present)
+        self._copy(ordered_query(contract, view, present), contract, aside)
+
+    def _write_widened(self, wide: Widened, contract: TableContract, aside: Path) -> None:
+        present = types_of(self.connection, wide.rows)
+        _need(contract, present)
+        further = types_of(self.connection, wide.further)
+        with one_thread(self.connection):
+            self._copy(widened_query(contract, wide, present, further), contract, aside)
+        if not is_ascending(self.connection, parquet_source(aside), contract.order_by):
+            self._write(wide.joined, contract, aside)
+
+    def _copy(self, query: str, contract: TableContract, aside: Path) -> None:
         try:
             self.connection.execute(
                 f"COPY ({query}) TO {quote_text(str(aside))} "
@@ -275,16 +278,15 @@ def _spooled(data: Any, target: Path) -> Iterator[Any]:
         spool.unlink(missing_ok=True)
 
 
-def _cast(column: Column, given: str) -> str:
-    """SQL of a column in its contract's type; a fraction is no whole number, and not rounded."""
-    name = quote_name(column.name)
-    cast = f"CAST({name} AS {column.type})"
-    if column.type == "BIGINT" and "INT" not in given:
-        number = f"TRY_CAST({name} AS DOUBLE)"
-        # text that is no number makes the cast fail, and stands in the engine's message
-        fault = f"concat({quote_text(column.name)}, ' ', {name}, ' is no whole number')"
-        cast = f"CASE WHEN {number} <> floor({number}) THEN CAST({fault} AS BIGINT) ELSE {cast} END"
-    return f"{cast} AS {name}"
+def _need(contract: TableContract, present: Mapping[str, str]) -> None:
+    """Refuse a table that lacks a column of its contract."""
+    missing = [name for name in contract.names() if name not in present]
+    if missing:
+        raise ContractError(
+            f"{contract.name}: column {', '.join(missing)} is missing; the step gave "
+            f"{', '.join(present)}.",
+            "the step that makes this table must produce every column of its contract.",
+        )
 
 
 def ibis_table(connection: duckdb.DuckDBPyConnection, *paths: Path) -> ibis.Table:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import duckdb
 
-from compassign_core.contracts.identifiers import quote_name
+from compassign_core.contracts.identifiers import quote_name, quote_text
 
 
 def whole_number(expression: str) -> str:
@@ -21,9 +21,24 @@ def whole_number(expression: str) -> str:
     )
 
 
+def one_of(expression: str, values: Iterable[str]) -> str:
+    """SQL that keeps text as one of known values, a few bytes a row; as text when none is known.
+
+    Another value is an error of the engine; test with ``IN`` or a join before.
+    """
+    known = ", ".join(quote_text(value) for value in sorted(set(values)))
+    return f"CAST({expression} AS ENUM({known}))" if known else f"CAST({expression} AS VARCHAR)"
+
+
+def types_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Column names and types of a table."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    return {row[0]: row[1] for row in described}
+
+
 def columns_of(connection: duckdb.DuckDBPyConnection, source: str) -> list[str]:
     """Column names of a table."""
-    return [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+    return list(types_of(connection, source))
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:

@@ -217,18 +217,21 @@ def test_materialisations_carry_counts_schema_lineage_and_checksum(project, runn
                 *map(dg.AssetKey, ("run_covariates", "lib_training")),
             ],
         )
-        (event,) = [
-            e
-            for e in result.get_asset_materialization_events()
-            if e.asset_key == dg.AssetKey("lib_training")
-        ]
-    metadata = event.materialization.metadata
+        events = {
+            event.asset_key.to_user_string(): event.materialization.metadata
+            for event in result.get_asset_materialization_events()
+        }
+    metadata = events["lib_training"]
     rows = metadata["dagster/row_count"].value
     assert rows == metadata["rows out"].value
     assert metadata["rows in"].value == rows + metadata["rows refused"].value
     names = [column.name for column in metadata["dagster/column_schema"].value.columns]
     assert names[:3] == ["sampleset_id", "worksheet_id", "task_id"]
-    assert any(name.startswith("IS_") for name in names)
+    runs = [
+        column.name for column in events["run_covariates"]["dagster/column_schema"].value.columns
+    ]
+    assert any(name.startswith("IS_") for name in runs)
+    assert not any(name.startswith("IS_") for name in names)
     lineage = metadata["dagster/column_lineage"].value.deps_by_column
     assert dg.AssetKey("run_covariates") in [origin.asset_key for origin in lineage["task_id"]]
     assert len(metadata["sha256"].value) == 64

@@ -156,7 +156,12 @@ def test_an_infinite_standard_is_a_missing_one(tmp_path):
         IS_a=[1.0, float("inf"), float("nan")],
         RS_b=[None, 2.0, 3.0],
     )
-    assert _kept(pipeline, '"IS_a", "RS_b"') == [(1.0, None), (None, 2.0), (None, 3.0)]
+    rows = pipeline.rows(
+        f"""SELECT runs."IS_a", runs."RS_b" FROM {pipeline.source("lib_training")}
+            JOIN {pipeline.source("run_covariates")} AS runs
+            USING (sampleset_id, task_id, species_matrix_type) ORDER BY task_id"""
+    )
+    assert rows == [(1.0, None), (None, 2.0), (None, 3.0)]
 
 
 def test_every_refused_row_names_its_shard(tmp_path):

@@ -7,12 +7,14 @@ from itertools import combinations, pairwise
 
 import ibis
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.settings.engine import EngineSettings
 from compassign_core.contracts.settings.prep import PrepSettings
+from compassign_core.prep import ranking
 from compassign_core.prep.keyed_hash import MASK, keyed_hash
 from compassign_core.prep.ranking import build_ranked_training
 from compassign_core.store.engine import connect
@@ -132,6 +134,11 @@ def test_all_tables_are_the_same_bytes_on_any_number_of_threads(deep, tmp_path, 
     other = _prepared_again(deep, tmp_path, threads)
     for table in ("run_covariates", "lib_training", "ranked_training", "chem_classes"):
         assert other.file(table).read_bytes() == deep.pipeline.file(table).read_bytes(), table
+    for cap in (5, 100):
+        assert other.file("rt_table", cap).read_bytes() == (
+            deep.pipeline.file("rt_table", cap).read_bytes()
+        )
+    assert other.rejects("lib_training") == deep.pipeline.rejects("lib_training")
 
 
 def _ranked(pipeline, seed):
@@ -253,3 +260,34 @@ def test_the_product_draws_uniformly_over_pairs_too(connection):
     assert observed.sum() == 3000 * 5 and observed.size == 20
     statistic = ((observed - 750) ** 2).sum() / (3000 * 0.25 * 0.75 * 20 / 19)
     assert 1e-3 < stats.chi2.sf(statistic, 19) < 1 - 1e-3
+
+
+# -- large pairs ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("levels", [0, 2, 12, 31])
+def test_leaving_out_rows_that_cannot_be_drawn_changes_no_rank(connection, monkeypatch, levels):
+    """Pairs of 1 to 20,000 rows against the order of the hash in NumPy."""
+    monkeypatch.setattr(ranking, "_LEVELS", levels)
+    sizes = [1, 2, 99, 100, 101, 150, 199, 200, 400, 1000, 5000, 20_000]
+    comp = np.repeat(np.arange(len(sizes)), sizes)
+    task = np.random.default_rng(levels).permutation(comp.size)
+    table = pa.table(
+        {"sampleset_id": task % 7, "worksheet_id": task % 3, "task_id": task, "comp_id": comp}
+    )
+    mapping = """(SELECT range AS sampleset_id, 0 AS species, 0 AS species_cluster,
+                         'train' AS fold FROM range(7))"""
+    connection.register("large_pairs", table)
+    try:
+        result = build_ranked_training(connection, "large_pairs", mapping, mapping, PrepSettings())
+        ranked = result.table.select("comp_id", "task_id", "pair_rank").to_pandas()
+    finally:
+        connection.unregister("large_pairs")
+    hashes = numpy_hash([table[name].to_numpy() for name in table.column_names], 42)
+    order = np.lexsort((task, task % 3, task % 7, hashes, comp))
+    rank = np.arange(comp.size) - np.searchsorted(comp[order], comp[order]) + 1
+    kept = order[rank <= max(CAPS)]
+    expected = np.column_stack([comp[kept], task[kept], rank[rank <= max(CAPS)]])
+    found = ranked.sort_values(["comp_id", "pair_rank"]).to_numpy()
+    assert (found == expected).all() and found.shape == expected.shape
+    assert result.set_aside["beyond_rank_100"] == sum(max(n - 100, 0) for n in sizes)

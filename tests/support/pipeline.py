@@ -259,6 +259,7 @@ def _realtest_table(p: Pipeline, _cap: int | None) -> StepResult:
     return build_realtest_table(
         p.connection,
         p.source("lib_training"),
+        p.source("run_covariates"),
         p.source("fold_assignment"),
         p.source("comp_chem_mapping"),
         p.source("chem_classes"),
@@ -295,7 +296,9 @@ def _chemclass_training(p: Pipeline, cap: int | None) -> StepResult:
 
 
 def _rt_table(p: Pipeline, cap: int | None) -> StepResult:
-    return build_rt_table(p.connection, p.source("chemclass_training", cap)).with_checks(
+    return build_rt_table(
+        p.connection, p.source("chemclass_training", cap), p.source("run_covariates")
+    ).with_checks(
         checks.covariates_present(p.connection, p.library.prep.covariate_null_warning),
         checks.no_test_sample_set(p.connection, p.source("fold_assignment")),
     )

@@ -87,6 +87,7 @@ def write_trial_report(
             windows=pa.concat_tables(windows),
             trained_on=rows_of,
             lib_training=lake.source("lib_training", Partition(place.lib)),
+            run_covariates=lake.source("run_covariates", Partition(place.lib)),
             library_compounds=lake.arrow("library_compounds", Partition(place.lib)),
         )
     write_report(replace(inputs, title=f"{inputs.title}: trial {shown.name}"), target)
@@ -102,5 +103,5 @@ def trained_on(project: Project, trial: Trial, place: Partition) -> TableSource:
     return TableSource(limited(table, trial.settings.group_col, trial.limits)[0].sql)
 
 
-PAGE_READS = ("lib_training", "library_compounds", "species_mapping")
+PAGE_READS = ("lib_training", "run_covariates", "library_compounds", "species_mapping")
 """Artifacts that the page needs beside models and the tables they are judged on."""
