@@ -19,6 +19,7 @@ from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import REJECT_COLUMNS
 from compassign_core.contracts.tables import COVARIATE_PREFIXES, Column, TableContract
 from compassign_core.pipeline.artifacts import ARTIFACTS, Artifact
+from compassign_core.simulate.bad_input import KINDS
 from compassign_core.store.atomic import write_text
 from compassign_core.store.project import current_project
 
@@ -57,7 +58,8 @@ def render() -> str:
     files = [record for name, record in sorted(ARTIFACTS.items()) if name not in CONTRACTS]
     parts = [_OPENING, "## Overview\n", _overview(tables), "## Tables\n"]
     parts += [_table_section(CONTRACTS[name], ARTIFACTS[name]) for name in tables]
-    parts += [_rejects_section(), _files_section(files), _checks_section(tables)]
+    parts += [_rejects_section(), _bad_input_section()]
+    parts += [_files_section(files), _checks_section(tables)]
     return "\n".join(parts)
 
 
@@ -111,6 +113,8 @@ def _bounds(column: Column) -> str:
         rules.append(f"≥ {column.minimum:g}")
     if column.exclusive_minimum is not None:
         rules.append(f"> {column.exclusive_minimum:g}")
+    if column.maximum is not None:
+        rules.append(f"≤ {column.maximum}")
     if column.values:
         rules.append("one of " + _names(column.values))
     return ", ".join(rules)
@@ -130,6 +134,27 @@ def _rejects_section() -> str:
         "same\npartitions. All rejects tables have the same columns. What each reason means, and "
         "what to do, stands\nin [libraries.md](libraries.md#reasons-why-rows-are-refused).\n\n"
         f"{columns}"
+    )
+
+
+def _bad_input_section() -> str:
+    rows = [
+        (
+            kind.what,
+            kind.outcome,
+            f"`{kind.table}`" + (f", `{kind.check}`" if kind.check else ""),
+            kind.told,
+            _names(kind.reasons) or "nothing",
+            kind.untouched,
+        )
+        for kind in KINDS
+    ]
+    header = ("What is wrong", "What happens", "Found by", "The user is told", "Rejects", "Stays")
+    return (
+        "## What happens to bad input\n\n"
+        "Every line is a test. `compassign check` tells the same before anything is made. Messages "
+        "name\nfiles, columns and rows in place of the … and say what to do.\n\n"
+        f"{_markdown_table(header, rows)}"
     )
 
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from compassign_core import __version__
-from compassign_core.cli import imports, rt, sql
+from compassign_core.cli import check, imports, rt, sql
 from compassign_core.contracts.errors import CompassignError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("sql")(sql.sql)
+app.command("check")(check.check)
 app.add_typer(rt.app, name="rt")
 app.add_typer(imports.app, name="import")
 

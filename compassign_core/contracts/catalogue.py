@@ -7,7 +7,7 @@ and the column schema in the UI, and the page `docs/data-contracts.md`.
 from __future__ import annotations
 
 from compassign_core.contracts.errors import MissingArtifactError
-from compassign_core.contracts.identifiers import CAPS
+from compassign_core.contracts.identifiers import CAPS, MAX_COMP_ID
 from compassign_core.contracts.imported_tables import IMPORTED_NAMES, IMPORTED_PEAKS
 from compassign_core.contracts.rejects import REJECT_COLUMNS
 from compassign_core.contracts.tables import Column, TableContract
@@ -26,7 +26,7 @@ _TASK = Column("task_id", "BIGINT", "task: one injection within a sample set", m
 _RUN = (_SAMPLESET, _WORKSHEET, _TASK)
 _SPECIES = Column("species", "BIGINT", "species id, kept for life", minimum=0)
 _CLUSTER = Column("species_cluster", "BIGINT", "supercategory id, kept for life", minimum=0)
-_COMP = Column("comp_id", "BIGINT", "library entry", minimum=0)
+_COMP = Column("comp_id", "BIGINT", "library entry", minimum=0, maximum=MAX_COMP_ID)
 _COMPOUND = Column("compound", "BIGINT", "chemical id, -1 when unknown", minimum=-1)
 _CLASS = Column("compound_class", "BIGINT", "chemistry class, -1 when unknown", minimum=-1)
 _RT = Column("rt", "DOUBLE", "retention time of the apex", "min", exclusive_minimum=0.0)

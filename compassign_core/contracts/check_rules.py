@@ -9,6 +9,7 @@ WARNINGS = frozenset(
     {
         "row_count_is_steady",
         "covariates_present",
+        "covariates_vary",
         "sample_sets_of_the_data_have_a_group",
         "coverage_is_as_stated",
         "fits_converged",
@@ -31,6 +32,22 @@ RULES: dict[str, str] = {
         "The number of rows moves by at most row_change_warning against the last good table."
     ),
     "one_covariate_row_per_run": "Each injection has one set of covariates, or identical copies.",
+    "no_shard_twice": "No two shards of the export have the same content.",
+    "covariates_in_minutes": (
+        "The median of every covariate lies between 0.001 minutes and max_rt of the library."
+    ),
+    "covariates_vary": (
+        "Every covariate differs between runs and has no value outside 0.001 minutes to max_rt."
+    ),
+    "retention_times_in_minutes": (
+        "No shard has more than a quarter of its retention times beyond max_rt (where none is "
+        "stated, 120 minutes or 20 times the latest standard), or 5 times off the typical time of "
+        "their library entry."
+    ),
+    "labels_spelled_one_way": (
+        "No two species, and no two supercategories, differ only in case, spaces, hyphens or "
+        "underscores, or in how Unicode writes their letters."
+    ),
     "counts_as_stated": "The counts equal those that libraries.toml states for this library.",
     "species_nested_in_supercategory": "Each species lies in exactly one supercategory.",
     "sample_set_in_one_species": "Each sample set is listed once in the metadata.",

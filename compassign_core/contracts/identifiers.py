@@ -15,6 +15,9 @@ CAPS: tuple[int, ...] = (5, 10, 20, 50, 100)
 
 MAX_CAP = max(CAPS)
 
+MAX_COMP_ID = 2**32 - 1
+"""Largest id of a library entry: it is the lower half of a group key."""
+
 RUN_KEY = ("sampleset_id", "worksheet_id", "task_id")
 """One injection."""
 
@@ -95,7 +98,7 @@ def group_keys(group_id: npt.ArrayLike, comp_id: npt.ArrayLike) -> npt.NDArray[n
     """
     groups = np.asarray(group_id, dtype=np.int64)
     comps = np.asarray(comp_id, dtype=np.int64)
-    for name, ids, limit in (("group_id", groups, 1 << 31), ("comp_id", comps, 1 << 32)):
+    for name, ids, limit in (("group_id", groups, 1 << 31), ("comp_id", comps, MAX_COMP_ID + 1)):
         if ids.size and (ids.min() < 0 or ids.max() >= limit):
             raise ValueError(f"{name} must lie in [0, {limit}), got {ids.min()}..{ids.max()}")
     return (groups << 32) + comps

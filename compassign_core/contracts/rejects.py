@@ -29,6 +29,7 @@ BY_RULE = (
     "smiles_missing",
     "species_missing",
     "group_missing",
+    "chemical_is_zero",
     "run_not_listed",
     "compound_not_listed",
 )

@@ -32,6 +32,7 @@ class Column:
     unit : unit of measurement, ``""`` for none.
     nullable : whether a null is allowed.
     minimum, exclusive_minimum : lower bound; a NaN or infinity never passes a bound.
+    maximum : upper bound, inclusive; a whole number, since it bounds ids.
     values : the only values allowed, empty for any.
     """
 
@@ -42,6 +43,7 @@ class Column:
     nullable: bool = False
     minimum: float | None = None
     exclusive_minimum: float | None = None
+    maximum: int | None = None
     values: tuple[str, ...] = ()
 
 

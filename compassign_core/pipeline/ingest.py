@@ -20,6 +20,12 @@ from compassign_core.prep.importers.peaks import build_imported_peaks
 from compassign_core.prep.importers.spool import spool_folder
 from compassign_core.prep.manifest import csv_file, need_csv_file
 from compassign_core.prep.merge import build_lib_training
+from compassign_core.prep.plausibility import (
+    covariates_in_minutes,
+    covariates_vary,
+    no_shard_twice,
+    retention_times_in_minutes,
+)
 from compassign_core.prep.registry import names_file, registry_file
 from compassign_core.prep.species import build_species_mapping
 from compassign_core.store.lake import Partition, TableSource
@@ -66,9 +72,11 @@ def _results(project: Project, partition: Partition, manifest: str) -> str | Non
     )
 
 
-@table_artifact(group="ingest", packages=("prep",), inputs=_export)
+@table_artifact(group="ingest", packages=("prep",), checks=("no_shard_twice",), inputs=_export)
 def export_manifest(project: Project, partition: Partition) -> StepResult:
-    return scan_export(project.libraries, partition.lib or 0)
+    return scan_export(project.libraries, partition.lib or 0).with_checks(
+        no_shard_twice(project.lake.connection)
+    )
 
 
 @table_artifact(group="ingest", packages=("prep",), inputs=_import, pool="scan")
@@ -103,7 +111,11 @@ def imported_peaks(
 
 
 @table_artifact(
-    group="ingest", packages=("prep",), checks=("one_covariate_row_per_run",), pool="scan"
+    group="ingest",
+    packages=("prep",),
+    checks=("one_covariate_row_per_run", "covariates_in_minutes", "covariates_vary"),
+    inputs=_prep,
+    pool="scan",
 )
 def run_covariates(
     project: Project,
@@ -111,17 +123,23 @@ def run_covariates(
     export_manifest: TableSource,
     imported_peaks: TableSource,
 ) -> StepResult:
+    connection = project.lake.connection
+    max_rt = project.library(partition.lib or 0).prep.max_rt
     return build_run_covariates(
-        project.lake.connection,
+        connection,
         export_manifest,
         project.libraries.folder,
         partition.lib or 0,
         imported_peaks,
-    )
+    ).with_checks(covariates_in_minutes(connection, max_rt), covariates_vary(connection, max_rt))
 
 
 @table_artifact(
-    group="ingest", packages=("prep",), checks=("counts_as_stated",), inputs=_prep, pool="scan"
+    group="ingest",
+    packages=("prep",),
+    checks=("counts_as_stated", "retention_times_in_minutes"),
+    inputs=_prep,
+    pool="scan",
 )
 def lib_training(
     project: Project,
@@ -142,7 +160,8 @@ def lib_training(
         imported_peaks,
     )
     return result.with_checks(
-        training_counts_as_stated(connection, result.rows_in, library.expected)
+        training_counts_as_stated(connection, result.rows_in, library.expected),
+        retention_times_in_minutes(connection, library.prep.max_rt),
     )
 
 
@@ -152,6 +171,7 @@ def lib_training(
     checks=(
         "species_nested_in_supercategory",
         "sample_set_in_one_species",
+        "labels_spelled_one_way",
         "sample_sets_of_the_data_are_listed",
         "sample_sets_of_the_data_have_a_group",
     ),

@@ -43,7 +43,8 @@ def build_comp_chem_mapping(
         FROM (SELECT {comp} AS comp_text, {chem} AS chem_text,
                      {as_id(comp)} AS comp_id, {whole_number(chem)} AS chem_id
               FROM {csv_source(file)} WHERE {rows_of_lib(columns, "lib_id", lib)})"""
-    good = "comp_id IS NOT NULL AND chem_id IS NOT NULL"
+    # Databases that number chemicals from 1 write 0 for none: such entries are no one chemical.
+    good = "comp_id IS NOT NULL AND chem_id > 0"
     offenders, total = first_rows(
         connection,
         f"""SELECT comp_id, string_agg(DISTINCT chem_id::VARCHAR, ' | ' ORDER BY chem_id::VARCHAR)
@@ -67,11 +68,12 @@ def build_comp_chem_mapping(
         rejects=f"""(
             SELECT CASE WHEN comp_id IS NULL THEN 'comp_unreadable'
                         WHEN chem_id IS NULL THEN 'chemical_missing'
+                        WHEN chem_id = 0 THEN 'chemical_is_zero'
                         ELSE 'duplicate_row' END AS reason,
                    {quote_text(file.name)} AS source_file, NULL AS sampleset_id,
                    NULL AS worksheet_id, NULL AS task_id, comp_text AS comp_id,
                    concat('chemical_id=', chem_text) AS detail
-            FROM ({read}) WHERE NOT ({good}) OR place > 1)""",
+            FROM ({read}) WHERE NOT coalesce({good}, false) OR place > 1)""",
         checks=(lambda _source: outcome,),
     )
 

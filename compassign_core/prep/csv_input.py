@@ -9,6 +9,7 @@ import duckdb
 
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import quote_name, quote_text
+from compassign_core.prep.column_names import nearest_names
 from compassign_core.store.sql import columns_of, whole_number
 
 
@@ -54,7 +55,8 @@ def named_columns(
     missing = [name for name in wanted.values() if plain(name) not in found]
     if missing:
         raise InputError(
-            f"{path.name} lacks column {', '.join(missing)}; it has {', '.join(present)}.",
+            f"{path.name} lacks column {', '.join(missing)}; it has {', '.join(present)}"
+            f"{nearest_names(missing, present)}.",
             "add the column, or name the right one in libraries.toml.",
         )
     roles = {**wanted, **{name: name for name in optional if name in found}}

@@ -15,18 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compassign_core.contracts.catalogue import EXPORT_MANIFEST
+from compassign_core.contracts.checks import MAX_OFFENDERS
 from compassign_core.contracts.errors import InputError
 from compassign_core.contracts.identifiers import first
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.imports import ImportSettings
 from compassign_core.contracts.settings.libraries import Libraries
 from compassign_core.contracts.tables import is_covariate
+from compassign_core.prep.column_names import nearest_names
 
 PEAK_COLUMNS = ("sample_set_id", "task_id", "species_matrix_type", "apex_rt")
 COVARIATE_COLUMNS = ("sample_set_id", "task_id")
 MERGED_COLUMNS = ("lib_id", "sample_set_id", "task_id", "species_matrix_type", "apex_rt")
 _COMP_NAMES = ("correct", "comp_id")
 _WORKSHEET_NAMES = ("worksheet_id", "batch")
+_IDS = ("sample_set_id", "task_id", *_WORKSHEET_NAMES, *_COMP_NAMES)
+_MAGIC = b"PAR1"
 _ALL_OR_NONE = ("cpd_status", "sample_type", *_COMP_NAMES, *_WORKSHEET_NAMES)
 """Columns that all peak shards have, or none: a null in their place would be a judgement."""
 
@@ -44,15 +48,15 @@ def export_files(libraries: Libraries, lib: int) -> list[tuple[str, Path]]:
     if entry.export is not None:
         root = libraries.path(entry.export)
         for role, folder, leaf in (
-            ("peaks", "create_training_data", "group=*"),
-            ("covariates", "combine_predictors", "species_matrix_type=*"),
+            ("peaks", "create_training_data", "group="),
+            ("covariates", "combine_predictors", "species_matrix_type="),
         ):
             place = root / folder / f"lib_id={lib}"
-            found = sorted(place.glob(f"{leaf}/*.parquet"))
+            found = _shards(place, leaf, libraries.folder)
             if not found:
                 raise InputError(
                     f"library {lib}: no {role} shard in {entry.export}/{folder}/lib_id={lib}/"
-                    f"{leaf}/.",
+                    f"{leaf}*/.",
                     f"put the export of library {lib} there, or correct `export` of "
                     f"[library.{lib}] in libraries.toml.",
                 )
@@ -76,6 +80,36 @@ def export_files(libraries: Libraries, lib: int) -> list[tuple[str, Path]]:
             f"put the file there, or correct its path in [library.{lib}] of libraries.toml.",
         )
     return files
+
+
+def _shards(place: Path, leaf: str, folder: Path) -> list[Path]:
+    """Parquet files one folder below `place`; unlike a glob it says which folder it may not read.
+
+    Raises
+    ------
+    InputError
+        for a folder that this user may not read.
+    """
+    if not place.is_dir():
+        return []
+    below = [path for path in _entries(place, folder) if path.name.startswith(leaf)]
+    files = [path for path in below if path.is_dir() for path in _entries(path, folder)]
+    return sorted(path for path in files if path.suffix == ".parquet" and path.is_file())
+
+
+def _entries(place: Path, folder: Path) -> list[Path]:
+    try:
+        return list(place.iterdir())
+    except PermissionError as error:
+        raise _forbidden(place.relative_to(folder).as_posix()) from error
+
+
+def _forbidden(shown: str) -> InputError:
+    return InputError(
+        f"{shown} may not be read by the user that runs this (permission denied).",
+        "have its owner give you the right to read it, for example with chmod -R u+rX, or copy "
+        "the export to a place of your own.",
+    )
 
 
 def _results(libraries: Libraries, lib: int, settings: ImportSettings) -> list[tuple[str, Path]]:
@@ -106,21 +140,29 @@ def scan_export(libraries: Libraries, lib: int) -> StepResult:
         file and the column.
     """
     files = export_files(libraries, lib)
+    faults: list[InputError] = []
     rows: dict[str, list[object]] = {name: [] for name in EXPORT_MANIFEST.names()}
     schemas: dict[str, list[tuple[str, pa.Schema]]] = defaultdict(list)
     for role, path in files:
         shown = path.relative_to(libraries.folder).as_posix()
         n_rows, columns = None, None
         if path.suffix == ".parquet":
-            n_rows, schema = _open(path, shown)
-            _need_columns(role, shown, schema.names)
+            try:
+                n_rows, schema = _open(path, shown)
+                _need_columns(role, shown, schema.names)
+            except InputError as fault:
+                faults.append(fault)
+                continue
             if role != "results":  # results are read as text, whatever each file's types are
                 schemas[role].append((shown, schema))
             columns = ",".join(schema.names)
         record = (role, shown, path.stat().st_size, _sha256(path), n_rows, columns)
         for name, value in zip(rows, record, strict=True):
             rows[name].append(value)
+    if faults:
+        raise _all_of(faults)
     for role, listed in schemas.items():
+        _readable_kinds(role, listed)
         _same_kinds(role, listed)
         _same_optional(role, listed)
     if libraries.get(lib).import_ is None:
@@ -145,12 +187,35 @@ def _open(path: Path, shown: str) -> tuple[int, pa.Schema]:
             for _ in file.iter_batches():
                 pass
             return file.metadata.num_rows, file.schema_arrow
+    except PermissionError as error:
+        raise _forbidden(shown) from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{shown} is not a readable Parquet file ({str(error).splitlines()[0]}); it is "
-            f"{path.stat().st_size:,} bytes and was probably cut off while it was copied.",
+            f"{path.stat().st_size:,} bytes and {_looks_like(path)}.",
             "copy this shard again from its source and repeat the run.",
         ) from error
+
+
+def _looks_like(path: Path) -> str:
+    """What an unreadable shard probably is, by its first bytes."""
+    with path.open("rb") as file:
+        beginning = file.read(40)
+    if not beginning:
+        return "therefore empty"
+    if beginning.startswith(_MAGIC):
+        return "was probably cut off while it was copied"
+    return f"begins with {beginning!r}, so it is another kind of file under this name"
+
+
+def _all_of(faults: Sequence[InputError]) -> InputError:
+    """All faults in one error, so that a lab need not mend them one run at a time."""
+    problems = [fault.problem for fault in faults]
+    more = len(problems) - MAX_OFFENDERS
+    return InputError(
+        " ".join(problems[:MAX_OFFENDERS]) + (f" And {more} more such shards." if more > 0 else ""),
+        " ".join(dict.fromkeys(fault.advice for fault in faults)),
+    )
 
 
 def _need_columns(role: str, shown: str, present: list[str]) -> None:
@@ -163,7 +228,8 @@ def _need_columns(role: str, shown: str, present: list[str]) -> None:
             missing.append(" or ".join(_WORKSHEET_NAMES))
     if missing:
         raise InputError(
-            f"{shown} ({role}) lacks column {', '.join(missing)}; it has {', '.join(present)}.",
+            f"{shown} ({role}) lacks column {', '.join(missing)}; it has {', '.join(present)}"
+            f"{nearest_names(missing, present)}.",
             "export the shard again with this column.",
         )
 
@@ -188,6 +254,20 @@ def _kind(dtype: pa.DataType) -> str:
     return "text" if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) else str(dtype)
 
 
+def _readable_kinds(role: str, listed: Iterable[tuple[str, pa.Schema]]) -> None:
+    """Refuse ids and times that are neither numbers nor text, such as dates."""
+    for shown, schema in listed:
+        for name in (*_IDS, "lib_id", "apex_rt", "run_order"):
+            if name not in schema.names:
+                continue
+            kind = _kind(schema.field(name).type)
+            if kind not in ("number", "text", "null"):
+                raise InputError(
+                    f"column {name} of {shown} ({role}) is {kind}, neither a number nor text.",
+                    "export this shard again with the column as a number.",
+                )
+
+
 def _same_kinds(role: str, listed: Iterable[tuple[str, pa.Schema]]) -> None:
     """Refuse columns of two kinds; ids may be text or number, since both are read as numbers."""
     kinds: dict[str, dict[str, str]] = defaultdict(dict)
@@ -196,7 +276,6 @@ def _same_kinds(role: str, listed: Iterable[tuple[str, pa.Schema]]) -> None:
             kind = _kind(field.type)
             if kind != "null":
                 kinds[field.name].setdefault(kind, shown)
-    ids = ("sample_set_id", "task_id", "worksheet_id", "batch", "correct", "comp_id")
     for name, where in kinds.items():
         if is_covariate(name) and set(where) - {"number"}:
             kind = next(iter(set(where) - {"number"}))
@@ -204,7 +283,7 @@ def _same_kinds(role: str, listed: Iterable[tuple[str, pa.Schema]]) -> None:
                 f"covariate {name} of {where[kind]} ({role}) is {kind}, not a number.",
                 "export this shard again with the column as a number.",
             )
-        if len(where) > 1 and name not in ids:
+        if len(where) > 1 and name not in _IDS:
             pairs = ", ".join(f"{kind} in {shown}" for kind, shown in where.items())
             raise InputError(
                 f"column {name} of the {role} shards has several kinds: {pairs}.",
@@ -227,5 +306,8 @@ def _same_optional(role: str, listed: Sequence[tuple[str, pa.Schema]]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise _forbidden(path.name) from error

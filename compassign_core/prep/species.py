@@ -17,6 +17,7 @@ from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.prep.csv_input import csv_source, named_columns
 from compassign_core.prep.importers.id_columns import id_column
+from compassign_core.prep.plausibility import spelled_several_ways
 from compassign_core.prep.registry import assign_ids
 from compassign_core.store.sql import count_rows, first_rows
 
@@ -133,6 +134,13 @@ def mapping_checks(
                        ORDER BY species_raw) AS species
                 FROM {mapping} GROUP BY 1 HAVING count(*) > 1""",
             f"keep one line per sample set in {file}; repeated lines would multiply its peaks.",
+        ),
+        (
+            "labels_spelled_one_way",
+            "every label is spelled one way.",
+            "species or supercategories are spelled in several ways",
+            spelled_several_ways(mapping, ("species_raw", "species_group_raw")),
+            f"choose one spelling of each in {file}; each would get an id of its own for life.",
         ),
         (
             "sample_sets_of_the_data_are_listed",

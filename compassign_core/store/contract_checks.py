@@ -49,6 +49,8 @@ def _rules(column: Column) -> list[tuple[str, str, str]]:
     if column.exclusive_minimum is not None:
         bound = column.exclusive_minimum
         rules.append((f"{name} <= {bound}", f"{column.name} <= {bound:g}"))
+    if column.maximum is not None:
+        rules.append((f"{name} > {column.maximum:d}", f"{column.name} > {column.maximum:d}"))
     if column.values:
         allowed = ", ".join(quote_text(value) for value in column.values)
         rules.append((f"{name} NOT IN ({allowed})", f"{column.name} is none of {allowed}"))

@@ -12,11 +12,12 @@ from compassign_core.contracts.identifiers import quote_name, quote_text
 def whole_number(expression: str) -> str:
     """SQL that reads text or number as a non-negative whole number, null where it is none.
 
-    ``"12307"``, ``12307`` and ``12307.0`` are one id; ``12.5``, ``-1`` and ``"a"`` are none.
+    ``"12307"``, ``12307`` and ``12307.0`` are one id; ``12.5``, ``-1`` and ``"a"`` are none, and
+    so is what does not fit in the 53 bits of a float64, where two ids could become one.
     """
     number = f"TRY_CAST({expression} AS DOUBLE)"
     return (
-        f"CASE WHEN {number} = floor({number}) AND {number} BETWEEN 0 AND 9007199254740992 "
+        f"CASE WHEN {number} = floor({number}) AND {number} BETWEEN 0 AND 9007199254740991 "
         f"THEN CAST({number} AS BIGINT) END"
     )
 

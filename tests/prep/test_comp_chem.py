@@ -41,10 +41,10 @@ def test_a_file_without_library_serves_any(lake, tmp_path):
 
 
 def test_unreadable_and_repeated_lines_are_refused_with_their_reason(lake, tmp_path):
-    lines = [f"{n},{n * 10}" for n in range(100)]
+    lines = [f"{n},{n * 10}" for n in range(1, 101)]
     lines += ["5,50", "5.0,50.0", "12.5,1", "x,2", "200,", "201,chem"]
     rows, rejects = _published(lake, tmp_path, "comp_id,chemical_id\n" + "\n".join(lines) + "\n")
-    assert rows == [(n, n * 10) for n in range(100)]
+    assert rows == [(n, n * 10) for n in range(1, 101)]
     assert rejects == {"chemical_missing": 2, "comp_unreadable": 2, "duplicate_row": 2}
 
 

@@ -22,7 +22,7 @@ from compassign_core.contracts.identifiers import CAPS
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.contracts.settings.engine import EngineSettings
 from compassign_core.contracts.settings.libraries import Libraries, LibrarySettings, load_libraries
-from compassign_core.prep import checks
+from compassign_core.prep import checks, plausibility
 from compassign_core.prep.comp_chem import build_comp_chem_mapping, build_library_compounds
 from compassign_core.prep.covariates import build_run_covariates
 from compassign_core.prep.export import scan_export
@@ -160,12 +160,15 @@ Step = Callable[[Pipeline, int | None], StepResult]
 
 
 def _export_manifest(p: Pipeline, _cap: int | None) -> StepResult:
-    return scan_export(p.libraries, p.lib)
+    return scan_export(p.libraries, p.lib).with_checks(plausibility.no_shard_twice(p.connection))
 
 
 def _run_covariates(p: Pipeline, _cap: int | None) -> StepResult:
     return build_run_covariates(
         p.connection, p.source("export_manifest"), p.libraries.folder, p.lib
+    ).with_checks(
+        plausibility.covariates_in_minutes(p.connection, p.library.prep.max_rt),
+        plausibility.covariates_vary(p.connection, p.library.prep.max_rt),
     )
 
 
@@ -179,7 +182,8 @@ def _lib_training(p: Pipeline, _cap: int | None) -> StepResult:
         p.library.prep,
     )
     return result.with_checks(
-        checks.training_counts_as_stated(p.connection, result.rows_in, p.library.expected)
+        checks.training_counts_as_stated(p.connection, result.rows_in, p.library.expected),
+        plausibility.retention_times_in_minutes(p.connection, p.library.prep.max_rt),
     )
 
 

@@ -27,6 +27,12 @@ class PrepSettings(Settings):
     missing_chemistry: Literal["fill", "drop"] = Field(
         "fill", description="give class -1 to peaks without chemistry, or refuse them"
     )
+    max_rt: float | None = Field(
+        None,
+        gt=0,
+        description="longest plausible retention time, minutes; none: 120, and for peaks 20 times "
+        "the latest standard where that is less",
+    )
     max_reject_share: float = Field(
         0.1,
         ge=0,
