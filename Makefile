@@ -11,7 +11,7 @@ export MPLCONFIGDIR := $(CURDIR)/.dagster/matplotlib
 # And PyTensor, of the extra bayes, its compiled code.
 export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.dagster/pytensor
 
-.PHONY: help demo ui test test-slow check format docs bench study all-extras clean
+.PHONY: help demo ui test test-slow test-faults check format docs bench study all-extras clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: .venv/.dev ## set up, check style, types and layers, and run the tests
 
 test-slow: .venv/.dev ## tests that start servers or a browser (minutes)
 	@$(BIN)/python -m pytest -m slow
+
+test-faults: .venv/.dev ## kill -9 at N random moments (default 6), full disks; prints counts
+	@COMPASSIGN_FAULTS=$(or $(N),6) $(BIN)/python -m pytest -m faults tests/faults tests/pipeline
 
 check: .venv/.dev
 	@$(BIN)/ruff check .

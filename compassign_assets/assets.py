@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from compassign_assets.failures import failure
+from compassign_assets.lost_runs import hold
 from compassign_assets.metadata import check_result, column_schema, not_reached
 from compassign_assets.partitions import DEFINITIONS, read_key
 from compassign_core.contracts.catalogue import CONTRACTS
@@ -33,6 +34,7 @@ def as_asset(artifact: Artifact) -> dg.AssetsDefinition:
 
     def compute(context: dg.AssetExecutionContext, **values: Any) -> Iterator[Any]:
         partition = read_key(context.partition_key if context.has_partition_key else None)
+        hold(context.run.run_id)
         try:
             made = run(current_project(), artifact, partition, values)
         except CheckFailed as error:

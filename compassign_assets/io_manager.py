@@ -15,6 +15,7 @@ from compassign_assets.partitions import read_key
 from compassign_core.contracts.errors import CompassignError
 from compassign_core.contracts.rejects import StepResult
 from compassign_core.pipeline.artifacts import ARTIFACTS, FileResult
+from compassign_core.pipeline.faults import told
 from compassign_core.pipeline.loading import load
 from compassign_core.pipeline.make import publish
 from compassign_core.store.project import current_project
@@ -59,6 +60,7 @@ class LakeIOManager(dg.IOManager):
         try:
             file = ARTIFACTS[name].file
             paths = [project.lake.need(name, read_key(key), file) for key in keys]
-            return load(project.lake, paths, context.dagster_type.typing_type)
+            with told(project, f"what reads {name}", [(name, read_key(key)) for key in keys]):
+                return load(project.lake, paths, context.dagster_type.typing_type)
         except CompassignError as error:
             raise failure(error) from error

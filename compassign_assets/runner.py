@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from types import TracebackType
 from typing import Self
 
 import dagster as dg
 
 from compassign_assets.definitions import defs
+from compassign_assets.lost_runs import held, release_lost_runs
 from compassign_assets.partitions import write_key
 from compassign_core.contracts.errors import CompassignError
 from compassign_core.pipeline.lineage import stale
@@ -37,6 +39,7 @@ class Runner:
 
     def __enter__(self) -> Self:
         self.instance = self._given or dg.DagsterInstance.get()
+        release_lost_runs(self.instance)
         return self
 
     def __exit__(
@@ -63,13 +66,16 @@ class Runner:
         self.current += len(names) - len(todo)
         if not todo:
             return True
-        result = job.execute_in_process(
-            instance=self.instance,
-            partition_key=write_key(partition),
-            asset_selection=[dg.AssetKey(name) for name in todo],
-            run_config=_QUIET,
-            raise_on_error=False,
-        )
+        run_id = str(uuid.uuid4())
+        with held(run_id):
+            result = job.execute_in_process(
+                instance=self.instance,
+                partition_key=write_key(partition),
+                asset_selection=[dg.AssetKey(name) for name in todo],
+                run_config=_QUIET,
+                raise_on_error=False,
+                run_id=run_id,
+            )
         self.made += len(result.get_asset_materialization_events())
         if not result.success:
             self.failures[place] = _messages(result)

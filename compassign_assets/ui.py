@@ -8,7 +8,10 @@ import subprocess
 import sys
 from types import FrameType
 
+import dagster as dg
+
 from compassign_assets.environment import prepare_environment
+from compassign_assets.lost_runs import release_lost_runs
 from compassign_assets.report_server import serve_reports
 from compassign_core.report.address import HOST, report_port
 from compassign_core.store.project import current_project
@@ -20,6 +23,9 @@ PATIENCE_S = 10
 def main() -> int:
     """Run until interrupted; returns the exit code of the orchestrator."""
     prepare_environment()
+    with dg.DagsterInstance.get() as instance:
+        if lost := release_lost_runs(instance):
+            print(f"{len(lost)} runs of processes that were killed were marked as failed.")
     port = os.environ.get("COMPASSIGN_UI_PORT", "3000")
     try:
         serve_reports(current_project().root / "lake" / "rt_report")

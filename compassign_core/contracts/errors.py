@@ -41,6 +41,14 @@ class MissingArtifactError(CompassignError):
     """A step needs a table or model that has not been made yet."""
 
 
+class DamagedFileError(CompassignError):
+    """A file that was published whole is not any more what was published."""
+
+
+class DiskFullError(CompassignError):
+    """There was no space to write; what was published before is untouched."""
+
+
 class CheckFailed(ContractError):
     """Blocking checks failed before anything was written.
 

@@ -161,7 +161,7 @@ def lib_training(
     )
     return result.with_checks(
         training_counts_as_stated(connection, result.rows_in, library.expected),
-        retention_times_in_minutes(connection, library.prep.max_rt),
+        retention_times_in_minutes(connection, run_covariates, library.prep.max_rt),
     )
 
 

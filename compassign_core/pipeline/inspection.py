@@ -178,8 +178,9 @@ def _facts(project: Project, partition: Partition) -> Iterator[Finding]:
         f"{first:.2f} to {last:.2f} minutes, half of them before {middle:.2f}.",
     )
     limit = project.library(partition.lib or 0).prep.covariate_null_warning
-    outcome = covariates_present(lake.connection, limit)(peaks)
-    names = ", ".join(filter(is_covariate, columns_of(lake.connection, peaks)))
+    of_runs = lake.source("run_covariates", partition)
+    outcome = covariates_present(lake.connection, limit)(of_runs)
+    names = ", ".join(filter(is_covariate, columns_of(lake.connection, of_runs)))
     yield Finding(
         "ok" if outcome.passed else "look",
         "covariates",

@@ -14,11 +14,13 @@ from functools import cache
 from pathlib import Path
 
 import compassign_core
+from compassign_core.contracts.errors import DamagedFileError
 from compassign_core.contracts.identifiers import CAPS
 from compassign_core.pipeline.artifacts import ARTIFACTS, Artifact, upstream_first
 from compassign_core.store.atomic import write_text
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import Project
+from compassign_core.store.steps import STEP_FILE, read_step
 
 LINEAGE_FILE = "lineage.json"
 _ALWAYS = ("contracts", "pipeline", "store")
@@ -95,6 +97,8 @@ def is_current(project: Project, name: str, partition: Partition) -> bool:
         project.lake.file(name, partition, artifact.file)
     ):
         return False
+    if artifact.is_table and not _has_facts(project.lake.file(name, partition, STEP_FILE)):
+        return False
     expected = expected_lineage(project, name, partition)
     return all(written.get(key) == value for key, value in expected.items())
 
@@ -109,9 +113,26 @@ def stale(project: Project, names: Iterable[str], partition: Partition) -> tuple
     return tuple(found)
 
 
+def recorded_output(project: Project, name: str, partition: Partition) -> str | None:
+    """Checksum of an artifact's file when it was published; None when nothing is recorded."""
+    output = _read(project, name, partition).get("output")
+    return None if output is None else str(output)
+
+
+def _has_facts(path: Path) -> bool:
+    """Whether a `step.json` is there and whole."""
+    try:
+        read_step(path)
+    except (DamagedFileError, FileNotFoundError):
+        return False
+    return True
+
+
 def _read(project: Project, name: str, partition: Partition) -> dict[str, object]:
+    """The record of an artifact; empty when there is none or it is damaged: it is made again."""
     path = project.lake.file(name, partition, LINEAGE_FILE)
-    if not path.is_file():
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return {}
-    loaded: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    return loaded if isinstance(loaded, dict) else {}

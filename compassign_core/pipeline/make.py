@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from compassign_core.contracts.checks import CheckOutcome
 from compassign_core.pipeline.artifacts import ARTIFACTS, Artifact, FileResult
+from compassign_core.pipeline.faults import reads_of, told
 from compassign_core.pipeline.lineage import upstream_partitions, write_lineage
 from compassign_core.pipeline.loading import load
 from compassign_core.pipeline.timing import record_time
@@ -57,11 +59,12 @@ def run(
         is what raises.
     """
     started = time.perf_counter()
-    result = artifact.call(project, partition, values)
-    if isinstance(result, FileResult):
-        return replace(result, seconds=time.perf_counter() - started)
-    limits = project.library(partition.lib).prep if partition.lib is not None else None
-    staged = stage_step(project.lake, artifact.name, partition, result, limits)
+    with _told(project, artifact, partition):
+        result = artifact.call(project, partition, values)
+        if isinstance(result, FileResult):
+            return replace(result, seconds=time.perf_counter() - started)
+        limits = project.library(partition.lib).prep if partition.lib is not None else None
+        staged = stage_step(project.lake, artifact.name, partition, result, limits)
     spent = time.perf_counter() - started
     return replace(staged, report=replace(staged.report, seconds=spent))
 
@@ -75,7 +78,22 @@ def publish(
     ------
     CheckFailed
         when a blocking check failed; the last good file stays.
+    DiskFullError, DamagedFileError
+        see `compassign_core.pipeline.faults.told`.
     """
+    with _told(project, artifact, partition):
+        return _publish(project, artifact, partition, made)
+
+
+def _told(
+    project: Project, artifact: Artifact, partition: Partition
+) -> AbstractContextManager[None]:
+    return told(project, f"{artifact.name} for {partition}", reads_of(artifact, partition))
+
+
+def _publish(
+    project: Project, artifact: Artifact, partition: Partition, made: StagedStep | FileResult
+) -> Published:
     started = time.perf_counter()
     outcomes: Sequence[CheckOutcome] = ()
     if isinstance(made, StagedStep):
@@ -102,15 +120,18 @@ def read(project: Project, artifact: Artifact, partition: Partition) -> dict[str
     ------
     MissingArtifactError
         when something of it has not been made.
+    DamagedFileError
+        when something of it cannot be read and is not what was published.
     """
     values = {}
-    for name, wanted in artifact.reads.items():
-        parent = ARTIFACTS[name]
-        paths = [
-            project.lake.need(name, place, parent.file)
-            for place in upstream_partitions(parent, partition)
-        ]
-        values[name] = load(project.lake, paths, wanted)
+    with _told(project, artifact, partition):
+        for name, wanted in artifact.reads.items():
+            parent = ARTIFACTS[name]
+            paths = [
+                project.lake.need(name, place, parent.file)
+                for place in upstream_partitions(parent, partition)
+            ]
+            values[name] = load(project.lake, paths, wanted)
     return values
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.table import Table
 from compassign_core.report.gather import headline
 from compassign_core.store.lake import Lake, Partition
 from compassign_core.store.project import current_project
-from compassign_core.store.steps import STEP_FILE
+from compassign_core.store.steps import STEP_FILE, read_step
 
 
 def _number(value: object, pattern: str) -> str:
@@ -19,9 +18,7 @@ def _number(value: object, pattern: str) -> str:
 
 
 def _step(lake: Lake, name: str, partition: Partition) -> dict[str, object]:
-    path = lake.need(name, partition, STEP_FILE)
-    facts: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+    return read_step(lake.need(name, partition, STEP_FILE))
 
 
 def print_summary(libs: Sequence[int], caps: Sequence[int], console: Console | None = None) -> None:

@@ -3,7 +3,15 @@
 from compassign_core.pipeline.artifacts import FileResult, file_artifact
 from compassign_core.store.lake import Partition
 from compassign_core.store.project import Project
-from compassign_core.store.warehouse import build_warehouse
+from compassign_core.store.warehouse import build_warehouse, opens, views_of
+
+
+def _state(project: Project, _partition: Partition) -> dict[str, str]:
+    """What makes it stale: a table that has come or gone, and a database lost or damaged."""
+    return {
+        "views": ", ".join(views_of(project.root / "lake")),
+        project.warehouse.name: "opens" if opens(project.warehouse) else "does not open",
+    }
 
 
 @file_artifact(
@@ -12,6 +20,7 @@ from compassign_core.store.warehouse import build_warehouse
     group="warehouse",
     packages=(),
     kinds={"duckdb", "view"},
+    inputs=_state,
 )
 def warehouse(project: Project, partition: Partition) -> FileResult:
     """One read-only DuckDB file with a view for every table of the lake, all partitions together.

@@ -144,16 +144,17 @@ def _facts(
 
 
 def retention_times_in_minutes(
-    connection: duckdb.DuckDBPyConnection, max_rt: float | None
+    connection: duckdb.DuckDBPyConnection, run_covariates: str, max_rt: float | None
 ) -> Check:
     """No shard of `lib_training` has retention times in seconds, or any other unit.
 
-    The typical time of an entry is its geometric mean over all shards. Everything is an average
-    and not a median, so that tens of millions of rows stream.
+    `run_covariates` is the SQL text of that table, for the times of the standards. The typical time
+    of an entry is its geometric mean over all shards. Everything is an average and not a median, so
+    that tens of millions of rows stream.
     """
 
     def check(source: str) -> CheckOutcome:
-        latest = _latest_standard(connection, source)
+        latest = _latest_standard(connection, run_covariates)
         # a lab that states the longest time knows it better than the standards do
         beyond = max_rt or min(DEFAULT_MAX_RT, OFF_STANDARDS * (latest or DEFAULT_MAX_RT))
         # rows that break the contract (no time, or zero) are the contract's own check's

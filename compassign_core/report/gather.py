@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from compassign_core.rt.hierarchy.artifact import PoolingSummaries
 from compassign_core.rt.model import Model
 from compassign_core.store.lake import Lake, Partition
 from compassign_core.store.sql import columns_of, names
-from compassign_core.store.steps import STEP_FILE
+from compassign_core.store.steps import STEP_FILE, read_step
 
 STEPS = (
     "run_covariates",
@@ -38,7 +37,7 @@ def step_counts(lake: Lake, partition: Partition) -> list[StepCount]:
         for place in (partition, Partition(partition.lib)):
             path = lake.file(name, place, STEP_FILE)
             if path.is_file():
-                facts = json.loads(path.read_text(encoding="utf-8"))
+                facts = read_step(path)
                 counts.append(
                     StepCount(
                         name,

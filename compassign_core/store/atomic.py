@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
+
+from compassign_core.store.scratch import is_abandoned, mark
 
 
 @contextmanager
@@ -25,18 +27,14 @@ def written_aside(target: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-ABANDONED_S = 24 * 3600
-"""A file aside that is older belongs to a process that was killed."""
-
-
 def stage_path(target: Path) -> Path:
     """A fresh path beside `target`, in a folder that exists; sweeps what killed writers left."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*.aside"):
-        with suppress(FileNotFoundError):  # another writer may sweep it first
-            if time.time() - left.stat().st_mtime > ABANDONED_S:
-                left.unlink()
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.aside")
+    # An engine may put its own files beside the file aside, such as the log of a database.
+    for left in target.parent.glob(f".{escape(target.name)}.*.aside*"):
+        if is_abandoned(left):
+            left.unlink(missing_ok=True)  # another writer may sweep it first
+    return target.with_name(f".{target.name}.{mark()}-{uuid.uuid4().hex}.aside")
 
 
 def publish(aside: Path, target: Path) -> None:

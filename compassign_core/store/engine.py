@@ -6,13 +6,17 @@ Relations are bound to their connection, so everything in a process must share o
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from glob import escape
+from pathlib import Path
 
 import duckdb
 
 from compassign_core.contracts.settings.engine import EngineSettings
+from compassign_core.store.scratch import is_abandoned, mark
 
 
 def connect(settings: EngineSettings | None = None) -> duckdb.DuckDBPyConnection:
@@ -43,5 +47,17 @@ def _open(settings: EngineSettings) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET TimeZone = 'UTC'")
     if settings.temp_directory:
-        connection.execute("SET temp_directory = ?", [settings.temp_directory])
+        connection.execute("SET temp_directory = ?", [str(_spill(Path(settings.temp_directory)))])
     return connection
+
+
+def _spill(named: Path) -> Path:
+    """A folder of this process beside the one named; sweeps what killed processes spilled.
+
+    Processes must not share one: DuckDB names its spill files alike in all, so that two that spill
+    at once read each other's rows.
+    """
+    for left in named.parent.glob(f"{escape(named.name)}-*"):
+        if is_abandoned(left):
+            shutil.rmtree(left, ignore_errors=True)
+    return named.with_name(f"{named.name}-{mark()}")

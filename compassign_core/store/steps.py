@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from compassign_core.contracts.catalogue import contract as find_contract
 from compassign_core.contracts.catalogue import rejects_contract
 from compassign_core.contracts.checks import CheckOutcome
-from compassign_core.contracts.errors import CheckFailed
+from compassign_core.contracts.errors import CheckFailed, DamagedFileError
 from compassign_core.contracts.rejects import BY_RULE, StepResult
 from compassign_core.contracts.settings.prep import PrepSettings
 from compassign_core.store.atomic import publish as rename_onto
@@ -88,10 +88,17 @@ class StagedStep:
         if self.failed:
             self.refuse()
             raise CheckFailed(self.table.contract.name, self.failed)
-        if self.rejects is not None:
-            rename_onto(self.rejects.aside, self.rejects.target)
-            self.rejects.target.with_name(REFUSED_FILE).unlink(missing_ok=True)
-        rename_onto(self.table.aside, self.table.target)
+        try:
+            if self.rejects is not None:
+                rename_onto(self.rejects.aside, self.rejects.target)
+                self.rejects.target.with_name(REFUSED_FILE).unlink(missing_ok=True)
+            rename_onto(self.table.aside, self.table.target)
+        except BaseException:
+            # a full disk, for example, where what was written aside must give its room back
+            self.table.discard()
+            if self.rejects is not None:
+                self.rejects.discard()
+            raise
         write_text(self.table.target.with_name(STEP_FILE), self.report.to_json())
         if self.rejects is None:
             # A step that refuses nothing any more must not leave what it refused before.
@@ -157,6 +164,26 @@ def stage_step(
             rejects.discard()
         raise
     return StagedStep(lake, partition, table, rejects, report, tuple(outcomes))
+
+
+def read_step(path: Path) -> dict[str, Any]:
+    """The facts in a `step.json`, see `StepReport.to_json`.
+
+    Raises
+    ------
+    DamagedFileError
+        when the file holds no such facts.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError("no object")
+    except ValueError as error:
+        raise DamagedFileError(
+            f"{path} is damaged: {error}.",
+            "run `make demo`, which makes this table again, or materialise it.",
+        ) from error
+    return facts
 
 
 def rows_are_accounted_for(report: StepReport, expands: bool) -> CheckOutcome:

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from compassign_core.contracts.catalogue import CONTRACTS, rejects_contract
-from compassign_core.contracts.errors import InputError, MissingArtifactError
+from compassign_core.contracts.errors import CompassignError, InputError, MissingArtifactError
 from compassign_core.contracts.identifiers import quote_name, quote_text
 from compassign_core.contracts.tables import TableContract
 from compassign_core.store.atomic import written_aside
@@ -37,28 +37,76 @@ def build_warehouse(lake: Path, target: Path) -> list[str]:
     MissingArtifactError
         when the lake holds no table yet.
     """
-    made = []
+    tables = _tables(lake)
+    if not tables:
+        raise MissingArtifactError(
+            f"the lake ({lake.name}/) holds no table yet.", "run `make demo` first."
+        )
     with written_aside(target) as aside:
         connection = duckdb.connect(str(aside))
         try:
-            for contract in CONTRACTS.values():
-                for table in (contract, rejects_contract(contract.name)):
-                    if _add_view(connection, lake, table):
-                        made.append(table.name)
+            for table in tables:
+                _add_view(connection, lake, table)
         finally:
             connection.close()
-        if not made:
-            raise MissingArtifactError(
-                f"the lake ({lake.name}/) holds no table yet.", "run `make demo` first."
-            )
-    return made
+    return [table.name for table in tables]
 
 
-def _add_view(connection: duckdb.DuckDBPyConnection, lake: Path, contract: TableContract) -> bool:
-    folders = "/".join(f"{dimension}=*" for dimension in contract.partitions)
-    pattern = "/".join(part for part in (contract.name, folders, TABLE_FILE) if part)
-    if not any(lake.glob(pattern)):
+def views_of(lake: Path) -> list[str]:
+    """Names of the views that a warehouse of the lake as it is now would have."""
+    return [table.name for table in _tables(lake)]
+
+
+def opens(warehouse: Path) -> bool:
+    """Whether the database is there and whole enough to be opened."""
+    try:
+        _open(warehouse).close()
+    except CompassignError:
         return False
+    return True
+
+
+def _open(warehouse: Path) -> duckdb.DuckDBPyConnection:
+    """The database, for reading only.
+
+    Raises
+    ------
+    MissingArtifactError
+        when the warehouse has not been built.
+    InputError
+        when the file is damaged.
+    """
+    if not warehouse.is_file():
+        raise MissingArtifactError(
+            f"there is no {warehouse.name} yet.", "run `make demo` first, or materialise warehouse."
+        )
+    try:
+        return duckdb.connect(str(warehouse), read_only=True)
+    except duckdb.Error as error:
+        raise InputError(
+            f"{warehouse} cannot be opened: {str(error).strip()}",
+            "it holds views only, and no data: delete it and run `make demo`, or materialise "
+            "warehouse.",
+        ) from error
+
+
+def _pattern(contract: TableContract) -> str:
+    folders = "/".join(f"{dimension}=*" for dimension in contract.partitions)
+    return "/".join(part for part in (contract.name, folders, TABLE_FILE) if part)
+
+
+def _tables(lake: Path) -> list[TableContract]:
+    """Tables, and their rejects, of which the lake holds any partition."""
+    return [
+        table
+        for contract in CONTRACTS.values()
+        for table in (contract, rejects_contract(contract.name))
+        if any(lake.glob(_pattern(table)))
+    ]
+
+
+def _add_view(connection: duckdb.DuckDBPyConnection, lake: Path, contract: TableContract) -> None:
+    pattern = _pattern(contract)
     types = ", ".join(f"'{name}': {_TYPES[name]}" for name in contract.partitions)
     hive = (
         f"hive_partitioning = true, hive_types = {{{types}}}"
@@ -71,7 +119,6 @@ def _add_view(connection: duckdb.DuckDBPyConnection, lake: Path, contract: Table
         f"read_parquet({quote_text(str(lake / pattern))}, {hive}, union_by_name = true)"
     )
     connection.execute(f"COMMENT ON VIEW {name} IS {quote_text(contract.description)}")
-    return True
 
 
 @dataclass(frozen=True)
@@ -90,13 +137,9 @@ def query(warehouse: Path, sql: str, limit: int | None = None) -> QueryResult:
     MissingArtifactError
         when the warehouse has not been built.
     InputError
-        when the query is wrong; the engine's message is passed on.
+        when the file is damaged, or the query is wrong; the engine's message is passed on.
     """
-    if not warehouse.is_file():
-        raise MissingArtifactError(
-            f"there is no {warehouse.name} yet.", "run `make demo` first, or materialise warehouse."
-        )
-    connection = duckdb.connect(str(warehouse), read_only=True)
+    connection = _open(warehouse)
     try:
         cursor = connection.execute(sql)
         rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit)

@@ -183,7 +183,9 @@ def _lib_training(p: Pipeline, _cap: int | None) -> StepResult:
     )
     return result.with_checks(
         checks.training_counts_as_stated(p.connection, result.rows_in, p.library.expected),
-        plausibility.retention_times_in_minutes(p.connection, p.library.prep.max_rt),
+        plausibility.retention_times_in_minutes(
+            p.connection, p.source("run_covariates"), p.library.prep.max_rt
+        ),
     )
 
 
